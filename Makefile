@@ -1,0 +1,55 @@
+# `make demo` and `make test` are all a new machine needs: both set up .venv from the hash-locked requirements first.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := requirements
+REFERENCE := $(BIN)/python -m typer tunix_rt.cli utils docs --name tunix-rt --title 'Command line'
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+.PHONY: demo test test-long check setup dev bench docs lock clean
+
+demo: setup  ## the main job end to end; QUICK=1 for a short one
+	$(BIN)/tunix-rt demo $(if $(QUICK),--quick)
+
+test: dev  ## every test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: dev  ## format, lint, types, import contracts, dependencies, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry src
+	$(REFERENCE) | diff docs/cli.md - || (echo 'docs/cli.md is behind: run make docs'; exit 1)
+
+bench: dev  ## comparisons against baselines measured in the same run
+	$(BIN)/python benchmarks/training.py
+
+docs: dev  ## write the generated references again
+	$(REFERENCE) > docs/cli.md
+
+setup: .venv/.train  ## only the virtual environment for running
+
+dev: .venv/.dev
+
+.venv/.train: $(LOCK)/train.txt pyproject.toml
+	$(call install,train)
+
+.venv/.dev: $(LOCK)/dev.txt pyproject.toml
+	$(call install,dev)
+
+# pip takes the locked list as it is: nothing is resolved, every file must match its hash.
+define install
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing requirements/$(1).txt into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)/$(1).txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch .venv/.$(1) .venv/.train
+endef
+
+lock:  ## resolve the requirements again (needs uv)
+	$(COMPILE) --all-extras --group build --group model --group dev --output-file $(LOCK)/dev.txt
+	$(COMPILE) --all-extras --group build --group model --constraint $(LOCK)/dev.txt --output-file $(LOCK)/train.txt
+	$(COMPILE) --group build --constraint $(LOCK)/dev.txt --output-file $(LOCK)/core.txt
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

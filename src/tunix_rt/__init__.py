@@ -1,0 +1,26 @@
+"""The workbench that makes a language model show its work and be right, and lets others check that it does.
+
+One module a stage, in the order of the flow:
+
+    errors        mistakes a person can fix, each with its exit code and HTTP status
+    values        immutable values named by content; files that are complete or absent
+    recipes       where the recipes that ship lie
+    settings      the only reader of the environment
+    claims        1   the closed table of statements a machine can check
+    traces        1   a trace: prompt, typed steps, answer
+    tasks         1c  seeded generators whose every claim is true by construction
+    checking      1d  the step checker: a verdict for every step
+    datasets      2   recipe -> exact traces, splits, manifest
+    statistics    3a  intervals, paired tests, minimum detectable effect
+    scoring       3b  how one answer is judged, strictly and leniently
+    models        3c  base models as verified folders
+    jobs          3d  what one engine process is asked to do
+    engine        3e  the only code that imports JAX: packing, loss, training, generation
+    launchers     4   where an engine process runs
+    runs          4a  training runs
+    evals         5   predictions -> scores -> summary
+    comparisons   5b  is it better, on the same items
+    evidence      7   a bundle that a stranger can verify
+    reports       7b  a run told on one page
+    cli           every command
+"""

@@ -1,0 +1,102 @@
+"""`tunix-rt data`: recipes and the datasets made from them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunix_rt import datasets, errors
+from tunix_rt.cli.app import command, noun
+from tunix_rt.cli.console import Surface, table
+from tunix_rt.datasets import Dataset, Manifest
+
+group = noun("data", "Datasets of reasoning traces.")
+RecipeArgument = Annotated[str, typer.Argument(help="Name of a built-in recipe, or a TOML file.")]
+
+
+def obtain(surface: Surface, name: str) -> Dataset:
+    """The workspace's dataset of that name; a built-in recipe of that name is built first."""
+    folder = surface.settings.datasets / name
+    if not (folder / "manifest.json").exists():
+        there = {path.parent.name for path in surface.settings.datasets.glob("*/manifest.json")}
+        if name not in datasets.builtin_recipes():
+            raise errors.NotFound(
+                f"no dataset {name!r}.{errors.nearest(name, there | set(datasets.builtin_recipes()))}", dataset=name
+            )
+        surface.say(f"building dataset {name} from its built-in recipe")
+        datasets.build(datasets.recipe(name), folder)
+    return datasets.find(surface.settings, name)
+
+
+@command(group, "recipes")
+def list_recipes(surface: Surface) -> None:
+    """The built-in recipes."""
+    found = [datasets.recipe(name) for name in datasets.builtin_recipes()]
+    rows = [(r.name, str(r.version), str(r.seed), r.split, str(datasets.plan(r).size), r.description) for r in found]
+    data = [{"name": r.name, "version": r.version, "seed": r.seed, "split": r.split, "digest": r.digest} for r in found]
+    surface.emit({"data": data, "next": None}, table(rows, ("recipe", "version", "seed", "split", "traces", "about")))
+
+
+@command(group)
+def plan(surface: Surface, recipe: RecipeArgument) -> None:
+    """What a recipe would make: exact counts for every task and level."""
+    made = datasets.plan(datasets.recipe(recipe))
+    rows = [(cell.task, str(cell.level), cell.transform or "-", str(cell.size)) for cell in made.cells]
+    data = {"name": made.recipe.name, "count": made.size, "cells": [cell._asdict() for cell in made.cells]}
+    surface.emit(data, f"{table(rows, ('task', 'level', 'edge case', 'traces'))}\n{made.size} traces")
+
+
+@command(group)
+def build(
+    surface: Surface,
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option(help="Folder to build in (default: <home>/datasets/<name>).")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Make it again and compare bytes; writes nothing.")] = False,
+) -> None:
+    """Build a dataset from a recipe; the same recipe gives the same bytes."""
+    chosen = datasets.recipe(recipe)
+    folder = out or surface.settings.datasets / chosen.name
+    if check:
+        _check(surface, chosen, folder)
+        return
+    manifest = datasets.build(chosen, folder)
+    surface.emit(summary(manifest, folder), describe(manifest, folder))
+
+
+def _check(surface: Surface, recipe: datasets.Recipe, folder: Path) -> None:
+    differences = datasets.check(recipe, folder)
+    if differences:
+        names = ", ".join(difference.file for difference in differences)
+        raise errors.Tampered(
+            f"{folder} is not what recipe {recipe.name!r} makes: {names} differ.",
+            differences=[difference._asdict() for difference in differences],
+        )
+    surface.emit({"name": recipe.name, "identical": True, "dir": str(folder)}, f"{folder}: identical to the byte")
+
+
+@command(group)
+def stats(surface: Surface, name: Annotated[str, typer.Argument(help="Dataset of the workspace, or a folder.")]) -> None:
+    """Composition and statistics of a dataset."""
+    folder = surface.settings.datasets / name
+    manifest = datasets.open_dataset(folder if folder.exists() else Path(name)).manifest
+    surface.emit({**summary(manifest, folder), **manifest.model_dump(mode="json")}, describe(manifest, folder))
+
+
+def summary(manifest: Manifest, folder: Path) -> dict[str, object]:
+    return {
+        "name": manifest.name,
+        "digest": manifest.digest,
+        "count": manifest.count,
+        "dir": str(folder.absolute()),
+        "files": manifest.files,
+    }
+
+
+def describe(manifest: Manifest, folder: Path) -> str:
+    lines = [f"dataset {manifest.name} version {manifest.version}: {manifest.count} traces, digest {manifest.digest[:12]}"]
+    for what, counts in manifest.composition.model_dump().items():
+        if len(counts) <= 30:
+            lines.append(f"  by {what}: " + ", ".join(f"{key} {count}" for key, count in counts.items()))
+    lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, claims {manifest.statistics.claims}, all true")
+    lines.append(f"  folder {folder}")
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""`tunix-rt doctor`: what is here, what is missing, and the command that mends it."""
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import psutil
+
+from tunix_rt import models
+from tunix_rt.cli.app import app, command
+from tunix_rt.cli.console import Surface, size, table
+
+NEEDED_DISK = 3e9
+NEEDED_MEMORY = 6e9
+TRAINING = ("google-tunix", "jax", "flax", "optax", "orbax-checkpoint", "qwix", "transformers")
+
+
+class Finding(NamedTuple):
+    """`mend` is the command or deed that helps when `ok` is false."""
+
+    what: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+@command(app)
+def doctor(surface: Surface) -> None:
+    """Versions, devices, memory, disk and model cache; names what is missing and how to mend it."""
+    findings = [_python(), *_packages(), _device(), _memory(), _disk(surface), *_models(surface)]
+    rows = [(f.what, "ok" if f.ok else "MISSING", f.found, "" if f.ok else f.mend) for f in findings]
+    cost = "cost: `tunix-rt demo` takes 8 to 15 minutes on 2 CPU cores and 4 GB of disk, `demo --quick` about a third"
+    data: dict[str, Any] = {
+        "ok": all(finding.ok for finding in findings),
+        "home": str(surface.settings.home),
+        "findings": [finding._asdict() for finding in findings],
+    }
+    surface.emit(data, f"workspace {surface.settings.home}\n{table(rows, ('what', 'state', 'found', 'to mend it'))}\n{cost}")
+
+
+def _python() -> Finding:
+    ok = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Finding("python", ok, platform.python_version(), "use Python 3.11, 3.12 or 3.13")
+
+
+def _packages() -> list[Finding]:
+    found = {name: _version(name) for name in TRAINING}
+    command = "make setup, or: python -m pip install --no-deps -r requirements/train.txt"
+    return [Finding(name, version is not None, version or "not installed", command) for name, version in found.items()]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _device() -> Finding:
+    """Asked in another process, because this one must not load JAX."""
+    asked = subprocess.run([sys.executable, "-m", "tunix_rt.engine.devices"], capture_output=True, text=True, check=False)
+    if asked.returncode != 0:
+        last = (asked.stderr.strip().splitlines() or ["no output"])[-1]
+        return Finding("device", False, last, "install the training packages (make setup)")
+    environment = json.loads(asked.stdout)
+    return Finding("device", True, f"{environment['devices']} x {environment['device']}")
+
+
+def _memory() -> Finding:
+    free = psutil.virtual_memory().available
+    return Finding("memory", free >= NEEDED_MEMORY, f"{size(free)} free", f"training SmolLM2-135M needs {size(NEEDED_MEMORY)}")
+
+
+def _disk(surface: Surface) -> Finding:
+    place = next(path for path in (surface.settings.home, *surface.settings.home.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    return Finding(
+        "disk",
+        free >= NEEDED_DISK,
+        f"{size(free)} free",
+        f"free {size(NEEDED_DISK)}, or put the workspace elsewhere with --home",
+    )
+
+
+def _models(surface: Surface) -> list[Finding]:
+    found = []
+    for source in models.SOURCES.values():
+        ready = (surface.settings.models / source.name / "manifest.json").exists()
+        installed = source.package is None or _version(source.package) == source.version
+        state = "converted" if ready else "installed, converted at first use" if installed else "not installed"
+        found.append(
+            Finding(f"model {source.name}", ready or installed, state, source.install_command if source.package else "")
+        )
+    return found

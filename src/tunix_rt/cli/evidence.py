@@ -1,0 +1,59 @@
+"""`tunix-rt evidence`: pack what a claim rests on, and verify what someone packed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunix_rt import comparisons, datasets, evals, evidence, jobs, runs
+from tunix_rt.cli.app import command, noun
+from tunix_rt.cli.console import Surface, size
+from tunix_rt.evidence import Manifest, Report
+from tunix_rt.runs import Run
+
+group = noun("evidence", "Bundles that a stranger can verify.")
+
+
+@command(group)
+def pack(
+    surface: Surface,
+    run: Annotated[str, typer.Argument(help="An evaluated run: id or folder.")],
+    out: Annotated[Path | None, typer.Option(help="The zip to write (default: <home>/evidence/<run id>.zip).")] = None,
+) -> None:
+    """Pack a run, its data, both evaluations and their comparison into one deterministic zip."""
+    found = runs.find(surface.settings, run)
+    target = out or surface.settings.evidence / f"{found.run_id}.zip"
+    manifest = pack_run(surface, found, target)
+    data = {**manifest.model_dump(mode="json"), "bundle": str(target.absolute()), "bytes": target.stat().st_size}
+    surface.emit(
+        data, f"{target}: {size(target.stat().st_size)}, {len(manifest.files)} files, root {manifest.merkle_root[:12]}"
+    )
+
+
+def pack_run(surface: Surface, run: Run, target: Path) -> Manifest:
+    base, tuned = evals.of_run(surface.settings, run)
+    compared = comparisons.compare(comparisons.load(base), comparisons.load(tuned))
+    trainset = jobs.read(Path(run.dir))[1].dataset
+    evalset = datasets.find(surface.settings, compared.evalset).path.parent
+    return evidence.pack(Path(run.dir), base, tuned, compared, trainset, evalset, target)
+
+
+@command(group)
+def verify(
+    surface: Surface,
+    bundle: Annotated[Path, typer.Argument(help="The zip.")],
+    depth: Annotated[int, typer.Option(min=0, max=3, help="0: every byte; 1: also every number computed again.")] = 1,
+) -> None:
+    """Verify a bundle; exit code 1 when anything does not hold."""
+    report = evidence.verify(bundle, depth)
+    surface.emit(report.model_dump(mode="json"), describe(bundle, report))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def describe(bundle: Path, report: Report) -> str:
+    lines = [f"{bundle}: {'verified' if report.ok else 'REFUSED'} to depth {report.depth_reached}"]
+    lines += [f"  failed     {text}" for text in report.failures]
+    lines += [f"  checked    {text}" for text in report.checked]
+    lines += [f"  unchecked  {text}" for text in report.unchecked]
+    return "\n".join(lines)

@@ -1,0 +1,96 @@
+"""`tunix-rt train` and `tunix-rt runs`: one training run in the foreground, and the runs there are."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tunix_rt import jobs, models, recipes, runs
+from tunix_rt.cli import following
+from tunix_rt.cli.app import app, command, noun
+from tunix_rt.cli.console import Surface, size, table
+from tunix_rt.cli.data import obtain
+from tunix_rt.jobs import Device, TrainConfig
+from tunix_rt.runs import Run
+
+group = noun("runs", "Training runs of this workspace.")
+
+
+@command(app, "train")
+def train(
+    surface: Surface,
+    dataset: Annotated[str, typer.Option(help="Dataset name; a built-in recipe of that name is built if needed.")],
+    config: Annotated[Path | None, typer.Option(help="Training config (TOML) (default: the built-in sft_demo).")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model, instead of the config's.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of the run (default: <home>/runs/<run id>).")] = None,
+    device: Annotated[Device, typer.Option(help="Where to run; refused if absent.")] = "auto",
+    smoke_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many optimizer steps.")] = None,
+) -> None:
+    """Fine-tune a model on a dataset, in the foreground."""
+    chosen = jobs.read_config(config or recipes.path("train", "sft_demo"))
+    if model is not None and model != chosen.model:
+        surface.say(f"model {model} (from --model; the config names {chosen.model})")
+        chosen = chosen.model_copy(update={"model": model})
+    run = train_run(surface, chosen, dataset, device=device, max_steps=smoke_steps, output=output)
+    surface.emit(run.model_dump(mode="json"), describe(run))
+
+
+def train_run(
+    surface: Surface,
+    config: TrainConfig,
+    dataset: str,
+    *,
+    device: Device = "auto",
+    max_steps: int | None = None,
+    output: Path | None = None,
+) -> Run:
+    """Prepare what the run needs, train, and show it happening."""
+    models.source(config.model)
+    data = obtain(surface, dataset)
+    model = models.prepare(surface.settings, config.model, surface.say)
+    folder = runs.submit(surface.settings, config, data, model, device=device, max_steps=max_steps, output=output)
+    tuning = config.tuning.method if config.tuning.method == "full" else f"LoRA rank {config.tuning.rank}"
+    surface.say(
+        f"training {config.model} ({tuning}) on {dataset}: {data.manifest.count} traces, seed {config.seed}, in {folder}"
+    )
+    with following.training(surface, folder) as follow:
+        return runs.execute(folder, follow)
+
+
+def describe(run: Run) -> str:
+    rate = f"{run.useful_tokens_per_second:.0f} useful tokens/s" if run.useful_tokens_per_second else "one step only"
+    return "\n".join(
+        (
+            f"run {run.run_id} {run.state}: {run.steps} steps, loss {run.first_loss:.4f} -> {run.loss:.4f}",
+            f"  model    {run.model} {run.model_digest[:12]}, {run.method}, {run.trained_parameters:,} parameters trained",
+            f"  data     {run.dataset} {run.dataset_digest[:12]}: {run.examples} examples, {run.tokens:,} tokens, "
+            f"{run.trained_tokens:,} trained, padding {100 * run.padding_share:.1f} %",
+            f"  cost     {run.seconds:.0f} s, {rate}, peak memory {size(run.peak_memory_bytes)}, on {run.device}",
+            f"  adapter  {run.adapter_digest[:12]}",
+            f"  folder   {run.dir}",
+        )
+    )
+
+
+@command(group, "list")
+def list_runs(surface: Surface) -> None:
+    """The finished runs, newest first."""
+    found = runs.listed(surface.settings)
+    rows = [(run.run_id, run.name, run.model, run.dataset, str(run.steps), f"{run.loss:.4f}") for run in found]
+    text = (
+        table(rows, ("run", "config", "model", "dataset", "steps", "loss"))
+        if rows
+        else "no runs yet; `tunix-rt demo` makes one"
+    )
+    surface.emit(page([run.model_dump(mode="json") for run in found]), text)
+
+
+@command(group, "show")
+def show_run(surface: Surface, run: Annotated[str, typer.Argument(help="Run id or folder.")]) -> None:
+    """The facts of one run."""
+    found = runs.find(surface.settings, run)
+    surface.emit(found.model_dump(mode="json"), describe(found))
+
+
+def page(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"data": rows, "next": None}

@@ -1,0 +1,142 @@
+"""Examples to full rows: several traces share a row, none sees another, and padding is a few per cent of the work.
+
+The order of examples is a pure function of (seed, epoch, example id); batches follow from the order alone, so an
+interrupted run meets the same batches again and a finished one can be explained.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tunix_rt import errors
+from tunix_rt.engine.prompts import Example
+from tunix_rt.jobs import Batch
+
+
+class MicroBatch(NamedTuple):
+    """Arrays of one forward and backward pass: R rows of L tokens, K slots for trained positions.
+
+    tokens, segments, positions: int32 [R, L]; segment 0 is padding. slots, targets: int32 [K], flat positions whose next
+    token is trained and that token. weights: float32 [K], so that the mean over the micro-batches of a step of
+    sum(weights * nll) is the mean nll over all trained tokens of the step; 0 in unused slots.
+    """
+
+    tokens: np.ndarray
+    segments: np.ndarray
+    positions: np.ndarray
+    slots: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+class StepBatch(NamedTuple):
+    """What one optimizer step sees. `useful` counts tokens of examples, `trained` those with loss, `padding` the rest."""
+
+    micro: tuple[MicroBatch, ...]
+    ids: tuple[str, ...]
+    useful: int
+    trained: int
+    padding: int
+
+
+def order(examples: Sequence[Example], seed: int, epoch: int) -> list[Example]:
+    """The examples in the order of the epoch: by a keyed hash of their ids, whatever order they come in."""
+    return sorted(examples, key=lambda example: _key(example, seed, epoch))
+
+
+def _key(example: Example, seed: int, epoch: int) -> bytes:
+    return hashlib.blake2b(f"{seed}/{epoch}/{example.id}".encode(), digest_size=16).digest()
+
+
+def plan(examples: Sequence[Example], batch: Batch, seed: int, epochs: int) -> list[StepBatch]:
+    """Every optimizer step of a run, in order.
+
+    Raises `errors.Invalid` when there is nothing to train on, or an example is longer than a row (naming it): nothing is
+    cut or dropped.
+    """
+    if not examples:
+        raise errors.Invalid("the dataset is empty: there is nothing to train on.")
+    for example in examples:
+        if len(example.tokens) > batch.row_tokens:
+            raise errors.Invalid(
+                f"trace {example.id[:12]} has {len(example.tokens)} tokens, a row has {batch.row_tokens}; "
+                "raise 'batch.row_tokens' in the training config or remove the trace.",
+                trace=example.id,
+                field="batch.row_tokens",
+            )
+    steps = [rows for epoch in range(epochs) for rows in _steps(examples, batch, seed, epoch)]
+    slots = max(_slots(rows, batch) for rows in steps)
+    return [_arrays(rows, batch, -(-slots // 64) * 64) for rows in steps]
+
+
+Rows = list[list[Example]]
+
+
+def _steps(examples: Sequence[Example], batch: Batch, seed: int, epoch: int) -> list[Rows]:
+    """The epoch's rows in seeded order, dealt out into steps; the last step is filled up with empty rows."""
+    rows = fill(order(examples, seed, epoch), batch.row_tokens)
+    rows.sort(key=lambda row: _key(row[0], seed, epoch))
+    rows += [[] for _ in range(-len(rows) % batch.step_rows)]
+    return [rows[start : start + batch.step_rows] for start in range(0, len(rows), batch.step_rows)]
+
+
+def fill(examples: Sequence[Example], row_tokens: int) -> Rows:
+    """Best-fit decreasing (Johnson 1973): the longest example first, each into the fullest row that has room for it."""
+    rows: Rows = []
+    with_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]
+    for example in sorted(examples, key=lambda example: -len(example.tokens)):
+        size = len(example.tokens)
+        room = next((room for room in range(size, row_tokens + 1) if with_room[room]), None)
+        if room is None:
+            rows.append([])
+            row, room = len(rows) - 1, row_tokens
+        else:
+            row = with_room[room].pop()
+        rows[row].append(example)
+        with_room[room - size].append(row)
+    return rows
+
+
+def _trained(rows: Rows) -> int:
+    return sum(len(example.tokens) - example.prefix for row in rows for example in row)
+
+
+def _slots(rows: Rows, batch: Batch) -> int:
+    return max(_trained(rows[start : start + batch.rows]) for start in range(0, len(rows), batch.rows))
+
+
+def _arrays(rows: Rows, batch: Batch, slots: int) -> StepBatch:
+    trained = _trained(rows)
+    useful = sum(len(example.tokens) for row in rows for example in row)
+    weight = batch.accumulation / trained
+    micro = tuple(_micro(rows[start : start + batch.rows], batch, slots, weight) for start in range(0, len(rows), batch.rows))
+    ids = tuple(example.id for row in rows for example in row)
+    return StepBatch(micro, ids, useful, trained, batch.step_rows * batch.row_tokens - useful)
+
+
+def _micro(rows: Rows, batch: Batch, slots: int, weight: float) -> MicroBatch:
+    shape = (batch.rows, batch.row_tokens)
+    tokens, segments, positions = (np.zeros(shape, np.int32) for _ in range(3))
+    where: list[int] = []
+    targets: list[int] = []
+    for r, row in enumerate(rows):
+        start = 0
+        for number, example in enumerate(row, start=1):
+            size = len(example.tokens)
+            tokens[r, start : start + size] = example.tokens
+            segments[r, start : start + size] = number
+            positions[r, start : start + size] = np.arange(size)
+            where.extend(r * batch.row_tokens + start + p - 1 for p in range(example.prefix, size))
+            targets.extend(example.tokens[example.prefix :])
+            start += size
+    unused = slots - len(where)
+    return MicroBatch(
+        tokens,
+        segments,
+        positions,
+        np.array(where + [0] * unused, np.int32),
+        np.array(targets + [0] * unused, np.int32),
+        np.array([weight] * len(where) + [0.0] * unused, np.float32),
+    )

@@ -1,0 +1,62 @@
+"""Text to tokens: one renderer for training and for inference, so that both see the same prefix byte for byte.
+
+A training example is prefix + completion + end-of-turn; the prefix (instruction, question, start of the reply) is what
+generation starts from, tokenised on its own so that no token straddles the border. Loss falls on the rest.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerFast
+
+from tunix_rt import errors
+from tunix_rt.scoring import format
+from tunix_rt.traces import Trace
+
+
+class Example(NamedTuple):
+    """`tokens` of one trace; the first `prefix` of them are given, the rest are trained on."""
+
+    id: str
+    tokens: tuple[int, ...]
+    prefix: int
+
+
+class Prompts:
+    """The tokenizer and chat template of one model folder."""
+
+    def __init__(self, model: Path, instruction: str) -> None:
+        self._tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+        self._instruction = instruction
+        self.end_of_turn = int(self._tokenizer.eos_token_id)
+        self.pad = int(self._tokenizer.pad_token_id)
+        if self.pad == self.end_of_turn:
+            raise errors.Invalid(f"{model}: pad and end-of-turn are one token; padding could not be told from text.")
+
+    def prefix(self, prompt: str) -> str:
+        """What the model is shown before it replies."""
+        messages = [{"role": "system", "content": self._instruction}, {"role": "user", "content": prompt}]
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    def example(self, trace: Trace) -> Example:
+        given = self.encode(self.prefix(trace.prompt))
+        reply = format.render([step.content for step in trace.steps], trace.final_answer)
+        return Example(trace.id, (*given, *self.encode(reply), self.end_of_turn), len(given))
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, tokens: list[int]) -> str:
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    # The three names below are what Tunix's sampler asks of a tokenizer that is neither SentencePiece nor Hugging Face.
+
+    def bos_id(self) -> None:
+        """None: the chat template already writes the first token."""
+
+    def eos_id(self) -> int:
+        return self.end_of_turn
+
+    def pad_id(self) -> int:
+        """Never a token of a prompt: the sampler masks every pad it meets, the end-of-turn inside a prompt included."""
+        return self.pad

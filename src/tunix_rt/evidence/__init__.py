@@ -1,0 +1,11 @@
+"""7  Evidence: one deterministic zip that holds a run with all that its claims rest on, and its verification.
+
+`standalone` defines the form of a bundle and travels inside every bundle as `verify.py`; the rest of this package reads what
+a bundle says and computes it again.
+"""
+
+from tunix_rt.evidence.contents import FileEntry, Manifest
+from tunix_rt.evidence.packing import ADAPTER_LIMIT, pack
+from tunix_rt.evidence.verifying import DEEPEST, Report, verify
+
+__all__ = ["ADAPTER_LIMIT", "DEEPEST", "FileEntry", "Manifest", "Report", "pack", "verify"]

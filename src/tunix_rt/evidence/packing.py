@@ -1,0 +1,139 @@
+"""Pack a run, its two evaluations and their comparison into one zip: the same inputs give the same bytes.
+
+Every file is copied because a run wrote it, or is written from such facts; a missing one is an error. Before anything is
+written the bundle is verified to depth 1, so one that does not hold together is never made.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tunix_rt import errors, values
+from tunix_rt.comparisons import Comparison
+from tunix_rt.evidence import contents, recompute, standalone
+from tunix_rt.evidence.contents import DATASET_FILES, EVALUATION_FILES, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Manifest
+from tunix_rt.evidence.recompute import Bundle
+from tunix_rt.evidence.verifying import deepen
+
+ADAPTER_LIMIT = 64 * 1024 * 1024
+RUN_FILES = ("config.json", "metrics.jsonl", "environment.json")
+
+
+def pack(
+    run_dir: Path,
+    base_eval_dir: Path,
+    tuned_eval_dir: Path,
+    comparison: Comparison,
+    train_dataset_dir: Path,
+    eval_dataset_dir: Path,
+    out: Path,
+    *,
+    adapter_limit_bytes: int = ADAPTER_LIMIT,
+) -> Manifest:
+    """Write the bundle to `out` and return its manifest.
+
+    The adapter is left out, and named by its digest, when its two files exceed `adapter_limit_bytes`. NotFound names a file
+    that is missing; Invalid a path of this machine inside a file, or what does not hold together.
+    """
+    sources = _sources(run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir)
+    members = {name: _read(path) for name, path in sources.items()}
+    members["run.json"] = _published(run_dir / "run.json")
+    members["comparison.json"] = values.pretty(comparison.model_dump(mode="json")).encode()
+    adapter = {name: run_dir / name for name in (TENSORS, TENSORS_CONFIG)}
+    fits = sum(map(_size, adapter.values())) <= adapter_limit_bytes
+    members |= {name: _read(path) for name, path in adapter.items()} if fits else {}
+    left_out = () if fits else tuple(_named(name, path) for name, path in adapter.items())
+    facts = contents.read(members)
+    members |= recompute.written(facts, left_out)
+    _refuse_private_paths(members, (run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir))
+    _refuse_contradictions(Bundle(members, facts, left_out, recompute.own_version()))
+    manifest = _manifest(facts, left_out, members)
+    members[standalone.MANIFEST] = standalone.pretty(manifest.model_dump(mode="json"))
+    members[standalone.SEAL] = f"sha256:{standalone.sha256(members[standalone.MANIFEST])}\n".encode()
+    _write(out, members)
+    return manifest
+
+
+def _sources(run: Path, base: Path, tuned: Path, trainset: Path, evalset: Path) -> dict[str, Path]:
+    named = {name: run / name for name in RUN_FILES}
+    for folder, path, files in (
+        ("base", base, EVALUATION_FILES),
+        ("tuned", tuned, EVALUATION_FILES),
+        ("dataset", trainset, DATASET_FILES),
+        ("evalset", evalset, DATASET_FILES),
+    ):
+        named |= {f"{folder}/{name}": path / name for name in files}
+    return named
+
+
+def _size(path: Path) -> int:
+    if not path.is_file():
+        raise errors.NotFound(f"{path} is missing; a bundle cannot be packed without it.", path=str(path))
+    return path.stat().st_size
+
+
+def _read(path: Path) -> bytes:
+    _size(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise errors.Invalid(f"cannot read {str(path)!r}: {error.strerror}.", path=str(path)) from error
+
+
+def _named(name: str, path: Path) -> FileEntry:
+    return FileEntry(name=name, bytes=_size(path), sha256=values.sha256_file(path))
+
+
+def _published(path: Path) -> bytes:
+    """`run.json` without the folder it lies in."""
+    row = contents.decoded(_read(path), str(path))
+    return values.pretty({key: value for key, value in row.items() if key != "dir"}).encode()
+
+
+def _refuse_private_paths(members: Mapping[str, bytes], folders: tuple[Path, ...]) -> None:
+    for name, data in members.items():
+        for path in _private(folders):
+            if path.encode() in data:
+                raise errors.Invalid(
+                    f"{name} contains {path!r}, a path of this machine; a bundle is published, so it is not packed.",
+                    file=name,
+                    path=path,
+                )
+
+
+def _private(folders: tuple[Path, ...]) -> Iterator[str]:
+    """The home folder, every input folder, and the workspace two levels above an input, if that is deep enough to be one."""
+    resolved = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
+    yield from {str(folder) for folder in resolved}
+    homes = {Path.home(), *(folder.parent.parent for folder in resolved if len(folder.parts) > 4)}
+    yield from {str(home) for home in homes if len(home.parts) > 1}
+
+
+def _refuse_contradictions(bundle: Bundle) -> None:
+    for failure in deepen(bundle).failures:
+        raise errors.Invalid(f"these files do not belong together, so they are not packed: {failure}.")
+
+
+def _manifest(facts: Facts, left_out: tuple[FileEntry, ...], members: Mapping[str, bytes]) -> Manifest:
+    files = _entries(members)
+    row = {
+        **contents.names(facts),
+        "packed_by": recompute.own_version(),
+        "left_out": left_out,
+        "files": files,
+        "merkle_root": standalone.merkle_root([standalone.leaf(entry.model_dump()) for entry in files]),
+    }
+    return Manifest.parse(row, source=standalone.MANIFEST)
+
+
+def _entries(members: Mapping[str, bytes]) -> tuple[FileEntry, ...]:
+    ordered = ((name, members[name]) for name in standalone.order(members))
+    return tuple(FileEntry(name=name, bytes=len(data), sha256=standalone.sha256(data)) for name, data in ordered)
+
+
+def _write(out: Path, members: Mapping[str, bytes]) -> None:
+    size = sum(map(len, members.values()))
+    if size > standalone.LARGEST * 0.99:
+        raise errors.Invalid(f"the bundle would hold {size} bytes; at most {standalone.LARGEST} can be verified.")
+    with values.atomic_writer(out) as file:
+        for piece in standalone.serialise(members):
+            file.write(piece)

@@ -1,0 +1,172 @@
+"""3d What one engine process is asked to do, as values, and the folder it does it in.
+
+An attempt folder starts with `config.json` (the job: identity only, no machine path, so it can be published) and
+`inputs.json` (where those things lie on this machine). The engine adds `events.jsonl`, `log.txt` and its results.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from tunix_rt import errors, values
+from tunix_rt.values import Value
+
+Device = Literal["auto", "cpu", "gpu", "tpu"]
+Projection = Literal["q", "k", "v", "o", "gate", "up", "down"]
+ALL_PROJECTIONS: tuple[Projection, ...] = ("q", "k", "v", "o", "gate", "up", "down")
+INSTRUCTION = "Solve the problem in short numbered steps. Then write one last line: Answer: and the answer."
+
+
+class Lora(Value):
+    """Low-rank adapters on the named projections (Hu et al. 2021); the update is scaled by alpha / rank."""
+
+    method: Literal["lora"] = "lora"
+    rank: int = Field(default=16, ge=1, le=256)
+    alpha: float = Field(default=32.0, gt=0)
+    targets: tuple[Projection, ...] = Field(default=ALL_PROJECTIONS, min_length=1)
+
+
+class Full(Value):
+    """Every weight is trained."""
+
+    method: Literal["full"] = "full"
+
+
+class Batch(Value):
+    """One optimizer step is `accumulation` micro-batches of `rows` rows of `row_tokens` tokens, filled by packing."""
+
+    row_tokens: int = Field(default=256, ge=16, le=8192)
+    rows: int = Field(default=4, ge=1, le=1024)
+    accumulation: int = Field(default=2, ge=1, le=1024)
+
+    @property
+    def step_rows(self) -> int:
+        return self.rows * self.accumulation
+
+
+class Optimizer(Value):
+    """AdamW with linear warm-up over `warmup` of all steps, then cosine decay to `final` of the peak `learning_rate`."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    final: float = Field(default=0.1, ge=0, le=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+
+
+class Checkpoints(Value):
+    every_steps: int = Field(default=25, ge=1)
+    keep: int = Field(default=2, ge=1)
+
+
+class TrainConfig(Value):
+    """A training recipe: everything that decides the result except the data and the device.
+
+    `steps` ends the run, and its learning-rate schedule, before the epochs are through.
+    """
+
+    name: str
+    model: str
+    seed: int = Field(default=42, ge=0, lt=2**32)
+    epochs: int = Field(default=1, ge=1, le=1000)
+    steps: int | None = Field(default=None, ge=1)
+    instruction: str = Field(default=INSTRUCTION, min_length=1)
+    tuning: Annotated[Lora | Full, Field(discriminator="method")] = Lora()
+    batch: Batch = Batch()
+    optimizer: Optimizer = Optimizer()
+    checkpoints: Checkpoints = Checkpoints()
+
+
+class TrainJob(Value):
+    """Fine-tune `config.model` on a dataset. `max_steps` cuts the run short without changing its schedule."""
+
+    kind: Literal["train"] = "train"
+    run_id: str
+    config: TrainConfig
+    model_digest: str
+    dataset: str
+    dataset_digest: str
+    device: Device = "auto"
+    max_steps: int | None = Field(default=None, ge=1)
+
+
+class GenerateJob(Value):
+    """Greedy answers of one model to an evaluation set: a base model, or what run `run_id` made of it.
+
+    `limit` takes that many items, spread evenly over the set.
+    """
+
+    kind: Literal["generate"] = "generate"
+    run_id: str | None = None
+    model: str
+    model_digest: str
+    adapter_digest: str | None = None
+    evalset: str
+    evalset_digest: str
+    instruction: str = Field(default=INSTRUCTION, min_length=1)
+    limit: int | None = Field(default=None, ge=1)
+    max_new_tokens: int = Field(default=160, ge=1, le=8192)
+    batch_size: int = Field(default=60, ge=1, le=4096)
+    device: Device = "auto"
+
+
+Job = TrainJob | GenerateJob
+Item = TypeVar("Item")
+
+
+class Inputs(Value):
+    """Where the job's inputs are on this machine; the engine checks their digests before it uses them."""
+
+    model: Path
+    dataset: Path
+    adapter: Path | None = None
+    compile_cache: Path | None = None
+
+
+def spread(items: list[Item], limit: int | None) -> list[Item]:
+    """`limit` of the items at even distances, in order; all of them when there are no more."""
+    if limit is None or limit >= len(items):
+        return items
+    return [items[k * len(items) // limit] for k in range(limit)]
+
+
+def write(folder: Path, job: Job, inputs: Inputs) -> None:
+    values.write_json(folder / "inputs.json", inputs.model_dump(mode="json"))
+    values.write_json(folder / "config.json", job.model_dump(mode="json"))
+
+
+def read(folder: Path) -> tuple[Job, Inputs]:
+    path = folder / "config.json"
+    data = values.read_json(path)
+    kinds: dict[str, type[TrainJob] | type[GenerateJob]] = {"train": TrainJob, "generate": GenerateJob}
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if kind not in kinds:
+        raise errors.Invalid(f"{path}: 'kind' is {kind!r}; known: {', '.join(kinds)}.", path=str(path), field="kind")
+    job = kinds[kind].parse(data, source=str(path))
+    return job, Inputs.parse(values.read_json(folder / "inputs.json"), source=str(folder / "inputs.json"))
+
+
+def read_config(path: Path) -> TrainConfig:
+    """A training recipe in TOML; an unknown key is refused with the nearest known one."""
+    return TrainConfig.parse(values.read_toml(path), source=str(path))
+
+
+class Events:
+    """Append-only `events.jsonl` of an attempt: what the process is doing, readable while it does it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "events.jsonl"
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        line = values.jsonl_line({"kind": kind, "at": round(time.time(), 3), **fields})
+        with self._path.open("ab") as file:
+            file.write(line)
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "events.jsonl"
+    return [row for _, row in values.read_jsonl(path)] if path.exists() else []

@@ -1,0 +1,135 @@
+"""Arithmetic as it is written out on paper: each method is a chain of small true equations a reader can follow.
+
+Every method returns the result as a quantity whose `{:eq}` is the whole chain and whose claims are all its links. The
+rules for when to split are fixed (a reader, or a model, never has to guess): single digits and round numbers go directly,
+everything else by place value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tunix_rt.tasks.handles import SYMBOLS, Noun, Quantity, calc, given
+
+DIVISORS = {50: 2, 25: 4, 20: 5, 10: 10}  # percentages that are one division
+
+
+def places(number: Quantity) -> list[Quantity]:
+    """347 -> 300, 40, 7: the non-zero place values of a whole number."""
+    assert isinstance(number.value, int)
+    digits = str(number.value)
+    values = [int(digit) * 10 ** (len(digits) - 1 - i) for i, digit in enumerate(digits)]
+    return [given(value, style=number.style) for value in values if value]
+
+
+def split(number: Quantity) -> Quantity:
+    """347 = 300 + 40 + 7."""
+    parts = places(number)
+    total = calc("sum", parts, style=number.style)
+    return replace(total, shown=f"{number} = {_plus(parts)}")
+
+
+def add(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+    """38 + 47 = 78 + 7 = 85: add the largest place first; direct when one of the two has a single non-zero place."""
+    return _stepwise("add", a, b, noun)
+
+
+def sub(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+    """85 - 47 = 45 - 7 = 38: take away the largest place first; direct when b has a single non-zero place."""
+    return _stepwise("sub", a, b, noun)
+
+
+def _stepwise(op: str, a: Quantity, b: Quantity, noun: Noun | None) -> Quantity:
+    direct = calc(op, a, b, noun=noun)
+    if not _whole(a, b) or len(places(b)) < 2 or (op == "add" and len(places(a)) < 2):
+        return direct
+    links, shown = list(direct.claims), f"{a} {SYMBOLS[op]} {b}"
+    for place in places(b)[:-1]:
+        a, b = calc(op, a, place), calc("sub", b, place)
+        link = calc(op, a, b)
+        links += link.claims
+        shown += f" = {a} {SYMBOLS[op]} {b}"
+    return replace(direct, claims=tuple(links), shown=f"{shown} = {direct}")
+
+
+def mul(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+    """47 * 6 = 40 * 6 + 7 * 6 = 240 + 42 = 282; direct when `a` has one non-zero place. `b` is a single digit or round."""
+    direct = calc("mul", a, b, noun=noun)
+    if not _whole(a, b) or len(places(a)) < 2 or b.value in (1, 10, 100):
+        return direct
+    parts = [calc("mul", part, b) for part in places(a)]
+    total = calc("sum", parts, style=direct.style)
+    links = tuple(claim for part in parts for claim in part.claims)
+    products = " + ".join(f"{part} * {b}" for part in places(a))
+    shown = f"{a} * {b} = {products} = {_plus(parts)} = {direct}"
+    return replace(direct, claims=(*direct.claims, *links, *total.claims), shown=shown)
+
+
+def div(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+    """84 / 6 = 60 / 6 + 24 / 6 = 10 + 4 = 14; direct when the quotient is a single place or `b` is round."""
+    direct = calc("div", a, b, noun=noun)
+    if not _whole(a, b, direct) or len(places(direct)) < 2 or b.value in (1, 10, 100):
+        return direct
+    shares = places(direct)
+    chunks = [calc("mul", share, b, style=a.style) for share in shares]
+    parts = [calc("div", chunk, b) for chunk in chunks]
+    total = calc("sum", parts, style=direct.style)
+    links = tuple(claim for part in parts for claim in part.claims)
+    chunked = " + ".join(f"{chunk} / {b}" for chunk in chunks)
+    shown = f"{a} / {b} = {chunked} = {_plus(parts)} = {direct}"
+    return replace(direct, claims=(*direct.claims, *links, *total.claims), shown=shown)
+
+
+def chunks(a: Quantity, b: Quantity) -> Quantity:
+    """84 = 60 + 24: the parts of `a` that `b` divides into single places."""
+    parts = [calc("mul", share, b, style=a.style) for share in places(calc("div", a, b))]
+    return replace(calc("sum", parts, style=a.style), shown=f"{a} = {_plus(parts)}")
+
+
+def total(terms: Sequence[Quantity], noun: Noun | None = None) -> list[Quantity]:
+    """Add a list from the left, one written addition a step; the last is the sum of all."""
+    running, *rest = terms
+    sums = []
+    for term in rest:
+        running = add(running, term, noun)
+        sums.append(running)
+    return sums
+
+
+def percent(rate: Quantity, whole: Quantity, noun: Noun | None = None) -> list[Quantity]:
+    """The steps to a percentage: tens of a round number by way of one tenth, halves, quarters and fifths by a division,
+    fives by half a tenth."""
+    assert isinstance(rate.value, int) and isinstance(whole.value, int)
+    if rate.value == 10:
+        return [_percent_by(rate, whole, div(whole, given(10)), noun)]
+    if rate.value % 10 == 0 and whole.value % 10 == 0:
+        tenth = percent(_rate(10), whole)
+        return [*tenth, _percent_by(rate, whole, calc("mul", given(rate.value // 10), tenth[-1]), noun)]
+    if rate.value in DIVISORS:
+        return [_percent_by(rate, whole, div(whole, given(DIVISORS[rate.value])), noun)]
+    if rate.value == 75:
+        quarter = percent(_rate(25), whole)
+        return [*quarter, _percent_by(rate, whole, mul(given(3), quarter[-1]), noun)]
+    tenth = percent(_rate(10), whole)
+    half = _percent_by(_rate(5), whole, div(tenth[-1], given(2)), noun)
+    if rate.value == 5:
+        return [*tenth, half]
+    tens = percent(_rate(rate.value - 5), whole)
+    return [*tens, half, _percent_by(rate, whole, add(tens[-1], half), noun)]
+
+
+def _rate(value: int) -> Quantity:
+    return given(value, style="percent")
+
+
+def _percent_by(rate: Quantity, whole: Quantity, way: Quantity, noun: Noun | None) -> Quantity:
+    """30% of 80 = 3 * 8 = 24."""
+    direct = calc("percent_of", rate, whole, noun=noun)
+    return replace(direct, claims=(*direct.claims, *way.claims), shown=f"{rate} of {whole} = {way:eq}")
+
+
+def _whole(*values: Quantity) -> bool:
+    return all(isinstance(value.value, int) and value.value > 0 for value in values)
+
+
+def _plus(terms: Sequence[Quantity]) -> str:
+    return " + ".join(map(str, terms))

@@ -1,0 +1,99 @@
+"""The sampler says what a plain argmax loop says, whatever shares its batch, and counts what was cut off."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tunix_rt import errors, jobs, traces, values
+from tunix_rt.datasets import Dataset
+from tunix_rt.engine import generator, weights
+from tunix_rt.engine.prompts import Prompts
+from tunix_rt.jobs import GenerateJob, Inputs
+from tunix_rt.models import BaseModel
+from tunix_rt.scoring import render
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+NEW_TOKENS = 10
+
+
+@pytest.fixture(scope="module")
+def job(tiny: BaseModel, unseen_sums: Dataset) -> GenerateJob:
+    return GenerateJob(
+        model="tiny",
+        model_digest=tiny.digest,
+        evalset=unseen_sums.manifest.name,
+        evalset_digest=unseen_sums.manifest.digest,
+        limit=7,
+        max_new_tokens=NEW_TOKENS,
+        batch_size=3,
+        device="cpu",
+    )
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return [row for _, row in values.read_jsonl(folder / generator.FILE)]
+
+
+def test_batched_sampling_equals_a_plain_argmax_loop(
+    job: GenerateJob, tiny: BaseModel, unseen_sums: Dataset, tmp_path: Path
+) -> None:
+    generator.generate(job, Inputs(model=tiny.folder, dataset=unseen_sums.path.parent), tmp_path)
+    rows = rows_of(tmp_path)
+    assert len(rows) == 7
+    model: Any = weights.load(tiny.folder)
+    prompts = Prompts(tiny.folder, job.instruction)
+    for row in rows:
+        tokens = prompts.encode(prompts.prefix(row["prompt"]))
+        said: list[int] = []
+        while len(said) < NEW_TOKENS:
+            length = len(tokens)
+            mask = jnp.tril(jnp.ones((1, length, length), jnp.bool_))
+            logits, _ = model(jnp.array([tokens]), jnp.arange(length)[None], None, mask)
+            best = int(np.argmax(logits[0, -1]))
+            if best in (prompts.end_of_turn, prompts.pad):
+                break
+            said.append(best)
+            tokens.append(best)
+        assert row["output"] == prompts.decode(said)
+        assert (row["tokens"], row["finish"]) == (len(said), "length" if len(said) == NEW_TOKENS else "stop")
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(
+    job: GenerateJob, tiny: BaseModel, unseen_sums: Dataset, tmp_path: Path
+) -> None:
+    inputs = Inputs(model=tiny.folder, dataset=unseen_sums.path.parent)
+    generator.generate(job, inputs, tmp_path)
+    whole = rows_of(tmp_path)
+    (tmp_path / generator.FILE).write_bytes(b"".join(values.jsonl_line(row) for row in whole[:3]) + b'{"item": "torn')
+    generator.generate(job, inputs, tmp_path)
+    assert sorted(rows_of(tmp_path), key=lambda row: row["item"]) == sorted(whole, key=lambda row: row["item"])
+
+
+def test_another_model_or_set_than_the_job_names_is_refused(
+    job: GenerateJob, tiny: BaseModel, sums: Dataset, unseen_sums: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(errors.Tampered, match="the job names evaluation set"):
+        generator.generate(job, Inputs(model=tiny.folder, dataset=sums.path.parent), tmp_path)
+    wrong = job.model_copy(update={"model_digest": "0" * 64})
+    with pytest.raises(errors.Tampered, match="the job names model 000000000000"):
+        generator.generate(wrong, Inputs(model=tiny.folder, dataset=unseen_sums.path.parent), tmp_path)
+
+
+def test_training_and_inference_see_the_same_prefix(tiny: BaseModel, sums: Dataset) -> None:
+    prompts = Prompts(tiny.folder, jobs.INSTRUCTION)
+    for trace in traces.read(sums.path):
+        example = prompts.example(trace)
+        prefix = prompts.prefix(trace.prompt)
+        assert list(example.tokens[: example.prefix]) == prompts.encode(prefix)
+        completion = list(example.tokens[example.prefix :])
+        assert completion[-1] == prompts.end_of_turn
+        assert prompts.decode(completion) == render([step.content for step in trace.steps], trace.final_answer)
+        assert prefix.endswith("<|im_start|>assistant\n")
+
+
+def test_items_of_a_limited_evaluation_are_spread_evenly() -> None:
+    assert jobs.spread(list(range(10)), 4) == [0, 2, 5, 7]
+    assert jobs.spread(list(range(3)), 5) == [0, 1, 2]
