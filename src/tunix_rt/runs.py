@@ -63,11 +63,9 @@ def submit(
     max_steps: int | None = None,
     output: Path | None = None,
 ) -> Path:
-    """Write the attempt folder of a new run and return it. An `output` folder that already holds a run is refused."""
+    """Write the attempt folder of a new run and return it. An `output` folder that already holds something is refused."""
     run_id = new_id()
-    folder = (output or settings.runs / run_id).absolute()
-    if folder.exists() and any(folder.iterdir()):
-        raise errors.Conflict(f"{folder} is not empty; name a new folder for a new run.", dir=str(folder))
+    folder = vacant(output or settings.runs / run_id)
     job = TrainJob(
         run_id=run_id,
         config=config,
@@ -79,6 +77,13 @@ def submit(
     )
     jobs.write(folder, job, Inputs(model=model.folder, dataset=dataset.path.parent, compile_cache=settings.compile_cache))
     return folder
+
+
+def vacant(folder: Path) -> Path:
+    """The folder as an absolute path, or `errors.Conflict` when there is something in it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise errors.Conflict(f"{folder} is not empty; name a new folder for a new run.", dir=str(folder))
+    return folder.absolute()
 
 
 def execute(folder: Path, follow: Callable[[], None] = lambda: None) -> Run:

@@ -15,7 +15,7 @@ from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, size
 from tunix_rt.cli.data import obtain
 from tunix_rt.cli.evidence import pack_run
-from tunix_rt.comparisons import Comparison, Example
+from tunix_rt.comparisons import Comparison, Evaluation, Example
 from tunix_rt.evidence import Manifest
 from tunix_rt.runs import Run
 
@@ -85,7 +85,7 @@ def _do(surface: Surface, clock: Clock, quick: bool) -> Outcome:
         if not verdict.ok:
             raise errors.Failed(f"the bundle {bundle} does not verify: {'; '.join(verdict.failures)}", bundle=str(bundle))
     items = traces.read(obtain(surface, evalset).path)
-    examples = telling(comparisons.examples(before, after, items, before.summary.n))
+    examples = telling(comparisons.examples(before, after, items, before.summary.n), before)
     outcome = Outcome(
         run, _json(before), _json(after), compared, examples, bundle, manifest, surface.settings.evidence / f"{run.run_id}.html"
     )
@@ -102,14 +102,19 @@ def _no_leak(surface: Surface, trainset: str, evalset: str) -> None:
     surface.say(f"{trainset}: {len(seen)} traces; {evalset}: {len(unseen)} items, none of them in training")
 
 
-def telling(examples: list[Example]) -> tuple[Example, ...]:
-    """Two items that were fixed and one that is still wrong (or broken): the first of each in the comparison's order."""
+def telling(examples: list[Example], before: Evaluation) -> tuple[Example, ...]:
+    """Two items that were fixed and one that is not: the first of each in the comparison's order.
+
+    Items that the base model had right but for the format come last among the fixed: they show the least.
+    """
+    right_but_for_format = {row.item for row in before.scores if row.lenient == "correct"}
     fixed = [example for example in examples if example.change == "fixed"]
+    fixed.sort(key=lambda example: example.item in right_but_for_format)
     wrong = [example for example in examples if example.change in ("broken", "both wrong")]
     return tuple([*fixed[:2], *wrong[:1], *fixed[2:]][:3])
 
 
-def _json(evaluation: comparisons.Evaluation) -> dict[str, Any]:
+def _json(evaluation: Evaluation) -> dict[str, Any]:
     return evaluation.summary.model_dump(mode="json")
 
 

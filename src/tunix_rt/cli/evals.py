@@ -103,10 +103,10 @@ def describe_comparison(made: Comparison) -> str:
     lines = [_block("strict", made), _block("lenient", made.lenient)]
     if made.format_share is not None:
         lines.append(
-            f"  of the strict gain, {percent(made.format_gain)} points are format: answers the lenient reading found anyway"
+            f"  of the strict gain, {100 * made.format_gain:.1f} points are format: answers the lenient reading found anyway"
         )
     lines.append(
-        f"  verdict: {made.verdict}; this many items see differences from {percent(made.minimum_detectable_effect)} up"
+        f"  verdict: {made.verdict} (at this discordance {made.n} items can see {percent(made.minimum_detectable_effect)} or more)"
     )
     return "\n".join(lines)
 

@@ -46,6 +46,8 @@ def train_run(
 ) -> Run:
     """Prepare what the run needs, train, and show it happening."""
     models.source(config.model)
+    if output is not None:
+        runs.vacant(output)
     data = obtain(surface, dataset)
     model = models.prepare(surface.settings, config.model, surface.say)
     folder = runs.submit(surface.settings, config, data, model, device=device, max_steps=max_steps, output=output)

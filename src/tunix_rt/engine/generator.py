@@ -1,11 +1,10 @@
-"""Greedy answers to an evaluation set by Tunix's sampler, in batches of one static shape, one line per finished item.
+"""Greedy answers to an evaluation set by Tunix's sampler, in batches of few static shapes, one line per finished item.
 
 `generations.jsonl` grows batch by batch and is picked up where it stopped. Items are sorted by prompt length, so that a
-batch ends early together; a last batch is filled up with copies whose answers are dropped.
+batch wastes little of its window; a last batch is filled up with copies whose answers are dropped.
 """
 
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from tunix_rt.jobs import Events, GenerateJob, Inputs
 from tunix_rt.traces import Trace
 
 FILE = "generations.jsonl"
-MULTIPLE = 16  # prompt windows are multiples of this, so that few shapes are compiled
+MULTIPLE = 64  # prompt windows are multiples of this, so that few shapes are compiled
 
 
 def generate(job: GenerateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
@@ -73,25 +72,27 @@ def _answer(job: GenerateJob, model: nnx.Module, prompts: Prompts, items: list[T
     prefixes = {item.id: prompts.prefix(item.prompt) for item in items}
     lengths = {item.id: len(prompts.encode(prefixes[item.id])) for item in items}
     ordered = sorted(items, key=lambda item: (lengths[item.id], item.id))
-    longest = -(-max(lengths.values()) // MULTIPLE) * MULTIPLE
     size = min(job.batch_size, len(ordered))
+    samplers: dict[int, Sampler] = {}
+    for start in range(0, len(ordered), size):
+        batch = ordered[start : start + size]
+        window = -(-lengths[batch[-1].id] // MULTIPLE) * MULTIPLE
+        sampler = samplers.setdefault(window, _sampler(model, prompts, window + job.max_new_tokens))
+        texts = [prefixes[item.id] for item in batch]
+        output = sampler(
+            texts + texts[:1] * (size - len(batch)),
+            max_generation_steps=job.max_new_tokens,
+            max_prompt_length=window,
+            eos_tokens=[prompts.end_of_turn, prompts.pad],
+        )
+        with out.open("ab") as file:
+            for item, tokens in zip(batch, output.tokens, strict=False):
+                file.write(values.jsonl_line(_row(item, [int(token) for token in tokens], lengths[item.id], job, prompts)))
+
+
+def _sampler(model: nnx.Module, prompts: Prompts, cache_size: int) -> Sampler:
     config = model.config
-    cache = CacheConfig(longest + job.max_new_tokens, config.num_layers, config.num_kv_heads, config.head_dim)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Using deprecated _init_cache", category=DeprecationWarning)
-        sampler = Sampler(model, prompts, cache)
-        for start in range(0, len(ordered), size):
-            batch = ordered[start : start + size]
-            texts = [prefixes[item.id] for item in batch]
-            output = sampler(
-                texts + texts[:1] * (size - len(batch)),
-                max_generation_steps=job.max_new_tokens,
-                max_prompt_length=longest,
-                eos_tokens=[prompts.end_of_turn, prompts.pad],
-            )
-            with out.open("ab") as file:
-                for item, tokens in zip(batch, output.tokens, strict=False):
-                    file.write(values.jsonl_line(_row(item, [int(token) for token in tokens], lengths[item.id], job, prompts)))
+    return Sampler(model, prompts, CacheConfig(cache_size, config.num_layers, config.num_kv_heads, config.head_dim))
 
 
 def _row(item: Trace, tokens: list[int], prompt_tokens: int, job: GenerateJob, prompts: Prompts) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Supervised fine-tuning with Tunix's `PeftTrainer`: our batches, our loss, a metrics line for every optimizer step."""
 
+import functools
 import sys
 import time
 from collections.abc import Iterator
@@ -145,6 +146,9 @@ def optimizer(config: Optimizer, schedule: optax.Schedule) -> optax.GradientTran
 class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no types
     """`PeftTrainer` that writes a line to `metrics.jsonl` as each step ends and stops on a loss that is not finite."""
 
+    _jitted_train_step_fn: Any
+    _jitted_eval_step_fn: Any
+
     def measure(self, path: Path, steps: list[StepBatch], schedule: optax.Schedule) -> None:
         self._path = path
         self._plan = steps
@@ -154,6 +158,15 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         self._seconds: list[float] = []
         self.first_loss: float | None = None
         self.last_loss: float | None = None
+
+    def jit_train_and_eval_step(self, skip_jit: bool = False, cache_nnx_graph: bool = False) -> tuple[Any, Any]:  # noqa: ARG002
+        """Tunix's, but the model is donated like the optimizer: else every step copies the frozen weights."""
+        if self._jitted_train_step_fn is None:
+            step = nnx.jit(self.create_train_step_fn(), donate_argnames=("model", "optimizer"))
+            self._jitted_train_step_fn = functools.partial(nnx.cached_partial(step, self.model, self.optimizer))
+            evaluate = nnx.jit(self.create_eval_step_fn())
+            self._jitted_eval_step_fn = functools.partial(nnx.cached_partial(evaluate, self.model))
+        return self._jitted_train_step_fn, self._jitted_eval_step_fn
 
     def _prepare_inputs(self, input_data: MicroBatch) -> MicroBatch:
         """Tunix's hook before each micro-batch: the first one starts the step's clock."""

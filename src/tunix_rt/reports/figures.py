@@ -14,6 +14,7 @@ STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
+    "axes.facecolor": "none",
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.spines.top": False,
@@ -59,6 +60,7 @@ def accuracies(base: dict[str, Any], tuned: dict[str, Any]) -> Markup:
             axes.plot([100 * row["accuracy"]], [y], color=colour, marker="o", markersize=6)
         axes.set_yticks(range(len(rows)), [name for name, _, _ in reversed(rows)])
         axes.set_xlim(-1, 101)
+        axes.margins(y=0.15)
         axes.set_xlabel(f"right answers of {base['n']}, per cent, with 95 % interval")
         return _svg(figure)
 
@@ -72,6 +74,7 @@ def times(phases: Sequence[tuple[str, float]]) -> Markup:
         for y, (_, seconds) in enumerate(reversed(phases)):
             axes.text(seconds, y, f" {seconds:.0f} s", va="center", fontsize=8)
         axes.set_xticks([])
+        axes.margins(x=0.1)
         axes.spines["bottom"].set_visible(False)
         return _svg(figure)
 
