@@ -5,7 +5,7 @@ LOCK := requirements
 REFERENCE := $(BIN)/python -m typer tunix_rt.cli utils docs --name tunix-rt --title 'Command line'
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test test-long check setup dev bench docs lock clean
+.PHONY: demo test check serve bench docs setup dev lock clean
 
 demo: setup  ## the main job end to end; QUICK=1 for a short one
 	$(BIN)/tunix-rt demo $(if $(QUICK),--quick)
@@ -24,6 +24,9 @@ check: dev  ## format, lint, types, import contracts, dependencies, generated do
 bench: dev  ## comparisons against baselines measured in the same run
 	$(BIN)/python benchmarks/training.py
 
+serve:  ## the service (not in this version)
+	@echo 'tunix-rt has no server yet; everything it does so far is on the command line: .venv/bin/tunix-rt --help' >&2; exit 1
+
 docs: dev  ## write the generated references again
 	$(REFERENCE) > docs/cli.md
 
@@ -40,7 +43,7 @@ dev: .venv/.dev
 # pip takes the locked list as it is: nothing is resolved, every file must match its hash.
 define install
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing requirements/$(1).txt into .venv"
+	@echo "installing requirements/$(1).txt into .venv (about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)/$(1).txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch .venv/.$(1) .venv/.train

@@ -133,6 +133,21 @@ def test_after_one_step_every_lora_pair_has_moved_and_nothing_else(
     assert rows[0]["grad_norm"] > 0
 
 
+def test_the_step_is_compiled_once_and_frozen_weights_stay_where_they_are(
+    tiny: BaseModel, examples: list[Example], tmp_path: Path
+) -> None:
+    model = weights.add_lora(weights.load(tiny.folder), LORA, seed=1)
+    config = TrainConfig(name="t", model="tiny", tuning=LORA, batch=BATCH)
+    steps = packing.plan(examples, BATCH, 0, 3)[:3]
+    run = trainer.make(model, config, 3, steps, tmp_path)
+    frozen = model.layers[0].mlp.up_proj.kernel
+    place = frozen[...].unsafe_buffer_pointer()
+    run.train(micro for step in steps for micro in step.micro)
+    assert run.train_steps == 3
+    assert run._jitted_train_step_fn.func.jitted_fn._cache_size() == 1
+    assert frozen[...].unsafe_buffer_pointer() == place
+
+
 def test_full_tuning_moves_every_tensor(tiny: BaseModel, examples: list[Example], tmp_path: Path) -> None:
     model = weights.load(tiny.folder)
     before = weights.trained(model, jobs.Full())

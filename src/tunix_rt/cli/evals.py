@@ -105,9 +105,8 @@ def describe_comparison(made: Comparison) -> str:
         lines.append(
             f"  of the strict gain, {100 * made.format_gain:.1f} points are format: answers the lenient reading found anyway"
         )
-    lines.append(
-        f"  verdict: {made.verdict} (at this discordance {made.n} items can see {percent(made.minimum_detectable_effect)} or more)"
-    )
+    seen = percent(made.minimum_detectable_effect)
+    lines.append(f"  verdict: {made.verdict} (with so many changed answers, {made.n} items can see {seen} or more)")
     return "\n".join(lines)
 
 

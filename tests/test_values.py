@@ -1,0 +1,93 @@
+"""Ids follow content alone, files are whole or absent, and a mistake names what to mend."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from tunix_rt import errors, jobs, values
+from tunix_rt.traces import Trace
+from tunix_rt.values import Value
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+
+
+class Inner(Value):
+    size: int = 1
+    kind: Literal["a"] = "a"
+
+
+class Outer(Value):
+    name: str
+    inner: Inner = Inner()
+    many: dict[str, Inner] = Field(default_factory=dict)
+
+
+@given(st.dictionaries(st.text(), json_values))
+def test_canonical_json_ignores_the_order_of_keys(data: dict[str, Any]) -> None:
+    assert values.canonical(data) == values.canonical(dict(reversed(data.items())))
+
+
+def test_published_ids_stay() -> None:
+    trace = Trace(prompt="2 + 2?", steps=[{"i": 1, "type": "compute", "content": "2 + 2 = 4"}], final_answer="4")  # type: ignore[arg-type]
+    assert trace.id == "51180d213480d6920146f38af1047ecf3af3693f8a4c1611a9008ee613770194"
+    config = jobs.TrainConfig(name="x", model="tiny")
+    assert config.digest == "47c59a42a710d4b253994278c582cea35b3ba99f3f25983b18b72b17624e74a6"
+    assert config.model_copy(update={"seed": 42}).digest == config.digest
+    assert config.model_copy(update={"seed": 43}).digest != config.digest
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"name": "x", "innr": {}}, "unknown key 'innr'. Did you mean 'inner'?"),
+        ({"name": "x", "inner": {"sise": 2}}, "unknown key 'inner.sise'. Did you mean 'size'?"),
+        ({"name": "x", "many": {"k": {"sise": 2}}}, "unknown key 'many.k.sise'. Did you mean 'size'?"),
+        ({}, "'name' is missing."),
+        ({"name": "x", "inner": {"size": "big"}}, "'inner.size' is 'big'"),
+    ],
+)
+def test_a_mistake_names_source_field_and_value(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        Outer.parse(data, source="file.toml")
+    assert caught.value.message.startswith("file.toml: ")
+    assert message in caught.value.message
+
+
+def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
+    target = tmp_path / "sub" / "file.json"
+
+    def rows() -> Any:
+        yield {"a": 1}
+        raise KeyError("torn")
+
+    with pytest.raises(KeyError):
+        values.write_jsonl(target, rows())
+    assert list(tmp_path.rglob("*.json*")) == []
+    values.write_jsonl(target, [{"a": 1}])
+    with pytest.raises(KeyError):
+        values.write_jsonl(target, rows())
+    assert [row for _, row in values.read_jsonl(target)] == [{"a": 1}]
+    assert [path.name for path in target.parent.iterdir()] == ["file.json"]
+
+
+@given(st.lists(st.binary(max_size=4), min_size=1, max_size=20), st.data())
+def test_any_changed_leaf_changes_the_merkle_root(leaves: list[bytes], data: st.DataObject) -> None:
+    hashes = [values.sha256(leaf) for leaf in leaves]
+    root = values.merkle_root(hashes)
+    index = data.draw(st.integers(0, len(leaves) - 1))
+    changed = [*hashes[:index], values.sha256(leaves[index] + b"x"), *hashes[index + 1 :]]
+    assert values.merkle_root(changed) != root
+    assert values.merkle_root([*hashes, hashes[-1]]) != root
+
+
+@given(st.lists(st.dictionaries(st.text(), json_values), max_size=5))
+def test_jsonl_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
+    path = tmp_path_factory.mktemp("jsonl") / "rows.jsonl"
+    values.write_jsonl(path, rows)
+    assert [row for _, row in values.read_jsonl(path)] == rows
