@@ -8,12 +8,12 @@ from tunix_rt.datasets.exports import Exported, export
 from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tally
 from tunix_rt.datasets.folders import Dataset, Difference, Manifest, Source, build, check, find, open_dataset, stats
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
-from tunix_rt.datasets.ingest import Ingested, Refused, content_key, ingest
+from tunix_rt.datasets.ingest import Ingested, Refused, ingest
 from tunix_rt.datasets.recipes import Cell, Plan, Recipe, Share, builtin_recipes, load, plan, recipe
 
 __all__ = [
     "Cell", "Composition", "Dataset", "Difference", "Exported", "Figures", "Ingested", "Manifest", "Plan", "Recipe", "Refused",
     "Share", "Source", "Tally",
-    "build", "builtin_recipes", "canonical_prompt", "check", "content_key", "explain", "export", "find", "generate",
+    "build", "builtin_recipes", "canonical_prompt", "check", "explain", "export", "find", "generate",
     "ingest", "load", "open_dataset", "plan", "recipe", "side", "skeleton", "stats", "stream", "tally",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -18,7 +18,7 @@ from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.folders import DATA, MANIFEST, TRACE_VERSION, Manifest, Source, manifest_bytes, open_dataset, same
 from tunix_rt.formats import Bad, Reader
 from tunix_rt.traces import Trace
-from tunix_rt.values import atomic_writer, fsync_folder, jsonl_line, merkle_root, sha256_file, write_bytes
+from tunix_rt.values import atomic_writer, canonical, fsync_folder, jsonl_line, merkle_root, sha256, sha256_file, write_bytes
 
 LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -70,7 +70,8 @@ class _Intake:
         return (self._ids[at : at + 32].hex() for at in range(0, len(self._ids), 32))
 
     def _add(self, trace: Trace) -> None:
-        key = content_key(trace)
+        line = trace.line()
+        key = content_key(line)
         if key in self._seen:
             self.duplicates += 1
             return
@@ -78,7 +79,7 @@ class _Intake:
         self._ids += bytes.fromhex(trace.id)
         self.counted.add(trace)
         self.absent += trace.meta["source"].get("reasoning") == "absent"
-        self._data.write(jsonl_line(trace.line()))
+        self._data.write(jsonl_line(line))
 
     def _reject(self, found: Bad) -> None:
         self.by_code[found.code] += 1
@@ -88,9 +89,9 @@ class _Intake:
             self._rejects.write(jsonl_line({**found.report(), "raw": found.raw}))
 
 
-def content_key(trace: Trace) -> int:
-    """128 bits of the hash of prompt, steps with their types and claims, and answer; meta does not count."""
-    return int(trace.model_copy(update={"meta": {}}).id[:32], 16)
+def content_key(line: Mapping[str, Any]) -> int:
+    """128 bits of the hash of a trace line's prompt, steps with their types and claims, and answer; meta does not count."""
+    return int(sha256(canonical([line["prompt"], line["steps"], line["final_answer"]]))[:32], 16)
 
 
 def ingest(
