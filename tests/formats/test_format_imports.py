@@ -77,6 +77,80 @@ ROWS: list[tuple[str, dict[str, Any], Told]] = [
         {"text": "<start_of_turn>user\n2+3?<end_of_turn>\n<start_of_turn>model\n1. add\nAnswer: 5<end_of_turn>\n"},
         ("2+3?", ["add"], "5"),
     ),
+    (
+        "atif",
+        {
+            "schema_version": "ATIF-v1.7",
+            "agent": {"name": "a", "version": "1"},
+            "steps": [
+                {"step_id": 1, "source": "user", "message": "2+3?"},
+                {"step_id": 2, "source": "agent", "message": "5", "reasoning_content": "add"},
+            ],
+        },
+        ("2+3?", ["add"], "5"),
+    ),
+    (
+        "otel-genai",
+        {
+            "name": "chat m",
+            "attributes": {
+                "gen_ai.input.messages": '[{"role": "user", "parts": [{"type": "text", "content": "2+3?"}]}]',
+                "gen_ai.output.messages": [
+                    {
+                        "role": "assistant",
+                        "parts": [{"type": "reasoning", "content": "add"}, {"type": "text", "content": "5"}],
+                        "finish_reason": "stop",
+                    }
+                ],
+            },
+        },
+        ("2+3?", ["add"], "5"),
+    ),
+    (
+        "openinference",
+        {
+            "attributes": {
+                "openinference.span.kind": "LLM",
+                "llm.input_messages.0.message.role": "user",
+                "llm.input_messages.0.message.contents.0.message_content.type": "text",
+                "llm.input_messages.0.message.contents.0.message_content.text": "2+3?",
+                "llm.output_messages.0.message.role": "assistant",
+                "llm.output_messages.0.message.content": "add\n#### 5",
+            }
+        },
+        ("2+3?", ["add"], "5"),
+    ),
+    (
+        "inspect",
+        {
+            "id": 1,
+            "epoch": 1,
+            "input": "2+3?",
+            "target": "5",
+            "messages": [
+                {"role": "user", "content": "2+3?", "source": "input"},
+                {
+                    "role": "assistant",
+                    "content": [{"type": "reasoning", "reasoning": "add"}, {"type": "text", "text": "5"}],
+                    "source": "generate",
+                },
+            ],
+            "output": {"model": "m", "choices": []},
+        },
+        ("2+3?", ["add"], "5"),
+    ),
+    (
+        "lm-eval",
+        {
+            "doc_id": 0,
+            "doc": {"q": "2+3?"},
+            "target": "5",
+            "arguments": {"gen_args_0": {"arg_0": "2+3?", "arg_1": {"until": []}}},
+            "resps": [["add\n#### 5"]],
+            "filtered_resps": ["5"],
+        },
+        ("2+3?", ["add"], "5"),
+    ),
     ("columns", {"problem": "2+3?", "rationale": "add", "answer": "5"}, ("2+3?", ["add"], "5")),
 ]
 
@@ -160,6 +234,29 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"question": "x", "answer": "<<1+1=2>>2"}, "no_answer", "answer"),
     ({"problem": "x", "generations": [1]}, "wrong_type", "generations"),
     ({"text": "<start_of_turn>user\nx"}, "bad_turns", "text"),
+    ({"schema_version": "ATIF-v1.7", "steps": []}, "wrong_type", "steps"),
+    (
+        {"schema_version": "ATIF-v1.7", "steps": [{"source": "agent", "message": "", "observation": {"results": []}}]},
+        "tool_turn",
+        "steps.0",
+    ),
+    ({"gen_ai.input.messages": "[", "gen_ai.output.messages": []}, "bad_json", "gen_ai.input.messages"),
+    (
+        {"gen_ai.input.messages": [{"role": "user", "parts": [{"type": "tool_call"}]}]},
+        "tool_turn",
+        "gen_ai.input.messages.0.parts",
+    ),
+    (
+        {"llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.tool_calls.0.tool_call.id": "x"},
+        "tool_turn",
+        "llm.input_messages.0",
+    ),
+    ({"doc_id": 0, "doc": {}, "arguments": {}, "resps": []}, "missing_field", "resps"),
+    (
+        {"doc_id": 0, "doc": {}, "arguments": {"gen_args_0": {"arg_0": "x"}}, "resps": [[[-1.0, True]]]},
+        "not_text",
+        "resps",
+    ),
     ({**OWN, "steps": []}, "no_steps", "steps"),
     ({**OWN, "steps": [{"i": 2, "content": "x", "type": "t"}, {"i": 1, "content": "x", "type": "t"}]}, "bad_steps", "steps.i"),
     ({**OWN, "steps": [{"type": "t", "content": "x"}]}, "bad_steps", "steps.i"),

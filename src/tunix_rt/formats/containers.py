@@ -1,4 +1,4 @@
-"""Files as numbered rows, read piece by piece: JSON lines, one JSON array, CSV, Parquet.
+"""Files as numbered rows, read piece by piece: JSON lines, one JSON document, CSV, Parquet.
 
 A line that cannot be read is a `Bad` in its place, so that one pass finds every mistake; a file that cannot be read at all is
 a `BadFile`. A UTF-8 byte-order mark at the start is accepted, any other encoding is refused.
@@ -16,7 +16,7 @@ from tunix_rt.formats import strict
 from tunix_rt.formats.core import BadFile, BadRow, Row, values_type
 
 LONGEST_LINE = 4_000_000  # bytes
-LONGEST_ARRAY = 256_000_000  # bytes: an array is read whole
+LONGEST_DOCUMENT = 256_000_000  # bytes: a document is read whole
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _FOREIGN = (
@@ -68,7 +68,7 @@ class Rows:
         return self._hash.hexdigest()
 
     def __iter__(self) -> Iterator[Numbered | Bad]:
-        readers = {"jsonl": self._lines, "json": self._array, "csv": self._csv, "parquet": self._parquet}
+        readers = {"jsonl": self._lines, "json": self._document, "csv": self._csv, "parquet": self._parquet}
         for found in readers[self.kind]():
             self.count += 1
             yield found
@@ -94,9 +94,9 @@ class Rows:
                 self._hash.update(rest)
             yield line.removesuffix(b"\n").removesuffix(b"\r")
 
-    def _array(self) -> Iterator[Numbered | Bad]:
-        if self.path.stat().st_size > LONGEST_ARRAY:
-            text = f"{self.path} is one JSON array of more than {LONGEST_ARRAY:,} bytes; write one object a line instead."
+    def _document(self) -> Iterator[Numbered | Bad]:
+        if self.path.stat().st_size > LONGEST_DOCUMENT:
+            text = f"{self.path} is one JSON document of more than {LONGEST_DOCUMENT:,} bytes; write one object a line instead."
             raise BadFile("file_too_large", text, str(self.path))
         data = self.path.read_bytes()
         self._hash.update(data)
@@ -106,7 +106,7 @@ class Rows:
             raise BadFile(error.code, f"{self.path}: {error.message}", str(self.path)) from error
         except UnicodeDecodeError as error:
             raise BadFile("not_utf8", f"{self.path} is not UTF-8 text (byte {error.start}).", str(self.path)) from error
-        for number, item in enumerate(items, start=1):
+        for number, item in enumerate(_items(items), start=1):
             yield Numbered(number, item) if isinstance(item, dict) else _not_object(number, item, None)
 
     def _csv(self) -> Iterator[Numbered | Bad]:
@@ -183,9 +183,25 @@ def _kind(path: Path, head: bytes) -> str:
         raise BadFile("bad_parquet", f"{str(path)!r} is named as Parquet but is not.", str(path))
     if path.suffix.lower() == ".csv":
         return "csv"
-    if path.suffix.lower() == ".json" and head.removeprefix(_BOM).lstrip().startswith(b"["):
+    if path.suffix.lower() == ".json" and _is_document(head.removeprefix(_BOM).lstrip()):
         return "json"
     return "jsonl"
+
+
+def _is_document(head: bytes) -> bool:
+    """Whether a .json file is one document: an array, or an object that does not end on its first line."""
+    if not head.startswith(b"{"):
+        return head.startswith(b"[")
+    first, mark, _ = head.partition(b"\n")
+    return bool(mark) and not first.rstrip().endswith(b"}")
+
+
+def _items(value: Any) -> list[Any]:
+    """The rows of a document: its items, the samples of an Inspect log, or itself."""
+    if isinstance(value, dict) and "eval" in value and isinstance(value.get("samples"), list):
+        found: list[Any] = value["samples"]
+        return found
+    return value if isinstance(value, list) else [value]
 
 
 def _row(number: int, line: bytes) -> Numbered | Bad:
