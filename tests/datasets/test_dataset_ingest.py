@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -356,3 +357,23 @@ print(re.search(r"VmHWM:\\s+([0-9]+) kB", pathlib.Path("/proc/self/status").read
         done = subprocess.run([sys.executable, "-c", program, path, tmp_path / str(size)], capture_output=True, check=True)
         peaks.append(int(done.stdout))
     assert peaks[1] - peaks[0] < 12_000  # kilobytes; the second file is 24 MB larger
+
+
+def test_a_damaged_parquet_file_is_refused_or_read_and_never_crashes(tmp_path: Path, home: Settings) -> None:
+    datasets.build(datasets.recipe("tiny-sums"), home.datasets / "tiny-sums")
+    datasets.export(datasets.find(home, "tiny-sums"), "hf-parquet", tmp_path / "out")
+    whole = (tmp_path / "out" / "data" / "train-00000-of-00001.parquet").read_bytes()
+    rng, outcomes, path = random.Random(3), set(), tmp_path / "x.parquet"
+    for at in range(150):
+        data = bytearray(whole)
+        data[rng.randrange(4, len(data))] ^= rng.randrange(1, 256)
+        path.write_bytes(bytes(data) if at % 5 else whole[: rng.randrange(4, len(whole))])
+        try:
+            ingest(path, home, name=f"x{at}", skip_bad=True)
+            outcomes.add("read")
+        except errors.Invalid as error:
+            outcomes.add(error.code)
+            assert not (home.datasets / f"x{at}").exists()
+    assert "bad_parquet" in outcomes
+    path.write_bytes(whole)
+    assert ingest(path, home, name="whole").added == 64

@@ -1,5 +1,8 @@
 """Every import format on rows as their makers publish them: what is detected, what is read, what is kept."""
 
+import copy
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -280,3 +283,35 @@ def test_a_row_that_does_not_fit_is_named_by_code_and_field(row: dict[str, Any],
 def test_a_named_format_refuses_any_other_row(name: str, row: dict[str, Any]) -> None:
     with pytest.raises(BadRow):
         formats.to_trace(formats.IMPORTS[name], row, Origin("x", 1))
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*path, key))
+
+
+ODD: list[Any] = ["\x00", None, 0, 2.5, "", " ", "x", "[]", "{}", [], {}, [None], [[]], ["x"], {"a": 1}, [{"role": "user"}]]
+
+
+@pytest.mark.parametrize(("name", "row"), [(name, row) for name, row, _ in ROWS])
+def test_a_damaged_row_is_read_or_refused_and_never_crashes(name: str, row: dict[str, Any]) -> None:
+    rng, outcomes = random.Random(name), set()
+    for _ in range(400):
+        damaged = copy.deepcopy(row)
+        for _ in range(rng.randint(1, 2)):
+            *way, last = rng.choice(list(places(damaged)) or [("x",)])
+            holder: Any = damaged
+            for key in way:
+                holder = holder[key]
+            if rng.random() < 0.3:
+                holder.pop(last, None) if isinstance(holder, dict) else holder.pop(last)
+            else:
+                holder[last] = copy.deepcopy(rng.choice(ODD))
+        try:
+            formats.to_trace(formats.IMPORTS[name], damaged, Origin("x", 1))
+            outcomes.add("read")
+        except BadRow:
+            outcomes.add("refused")
+    assert "refused" in outcomes

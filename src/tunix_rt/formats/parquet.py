@@ -36,7 +36,7 @@ def rows(path: Path) -> Iterator[dict[str, Any] | BadRow]:
             for batch in file.iter_batches(batch_size=_BATCH):
                 for record in batch.to_pylist():
                     yield _plain_row(record)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise BadFile("bad_parquet", f"{path} is not a whole Parquet file ({error}).", str(path)) from error
 
 

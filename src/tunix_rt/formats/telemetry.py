@@ -76,11 +76,10 @@ def _genai_turns(value: object, where: str) -> list[Turn]:
 
 
 def _genai_parts(value: object, where: str) -> tuple[str, str]:
-    kinds = {part.get("type") for part in value if isinstance(part, dict)} if isinstance(value, list) else set()
-    if kinds & {"tool_call", "tool_call_response"}:
-        raise BadRow("tool_turn", f"{where!r} calls a tool; a trace holds one question and one reply.", where)
     if not isinstance(value, list):
         raise BadRow("wrong_type", f"{where!r} is {values_type(value)}, expected a list of parts.", where)
+    if any(isinstance(part, dict) and part.get("type") in ("tool_call", "tool_call_response") for part in value):
+        raise BadRow("tool_turn", f"{where!r} calls a tool; a trace holds one question and one reply.", where)
     return chat.parts(value, where)
 
 
