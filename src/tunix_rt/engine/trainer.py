@@ -15,8 +15,9 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from tunix.sft.peft_trainer import PeftTrainer, TrainingConfig
 
-from tunix_rt import datasets, errors, models, traces, values
+from tunix_rt import errors, traces, values
 from tunix_rt.engine import checkpoints, devices, loss, packing, weights
+from tunix_rt.engine.inputs import opened
 from tunix_rt.engine.packing import MicroBatch, StepBatch
 from tunix_rt.engine.prompts import Prompts
 from tunix_rt.jobs import Events, Inputs, Optimizer, TrainConfig, TrainJob
@@ -27,10 +28,7 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events = Events(attempt)
     started = time.monotonic()
     events.emit("phase", name="loading")
-    base = models.open_folder(inputs.model)
-    dataset = datasets.open_dataset(inputs.dataset)
-    expect("model", job.model_digest, base.digest)
-    expect("dataset", job.dataset_digest, dataset.manifest.digest)
+    base, dataset = opened(inputs, model=job.model_digest, dataset=job.dataset_digest)
     prompts = Prompts(base.folder, job.config.instruction)
     examples = [prompts.example(trace) for trace in traces.read(dataset.path)]
     plan = packing.plan(examples, job.config.batch, job.config.seed, job.config.epochs)[: job.config.steps]
@@ -60,11 +58,6 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         "peak_memory_bytes": devices.peak_memory(),
         "device": devices.name(),
     }
-
-
-def expect(what: str, named: str, found: str) -> None:
-    if named != found:
-        raise errors.Tampered(f"the job names {what} {named[:12]}, the folder given holds {found[:12]}.")
 
 
 def _padding_share(steps: list[StepBatch]) -> float:
