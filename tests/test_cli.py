@@ -323,3 +323,16 @@ def test_doctor_finds_this_machine_fit(workspace: Settings) -> None:
         "model tiny",
     }
     assert all(finding["ok"] or finding["mend"] for finding in report["findings"])
+
+
+def test_looking_at_leakage_differences_and_origins(workspace: Settings) -> None:
+    home = workspace.home
+    assert document("data", "leak", "tiny-sums", "tiny-sums-eval", home=home)["exact"] == 0
+    leaked = document("data", "leak", "tiny-sums", "tiny-sums", home=home, code=1)
+    assert leaked["exact"] == leaked["items"] == 64
+    changes = document("data", "diff", "tiny-sums", "tiny-sums-eval", home=home)
+    assert (changes["common"], len(changes["removed"]), len(changes["added"])) == (0, 64, 32)
+    line = json.loads((workspace.datasets / "tiny-sums" / "dataset.jsonl").read_text().splitlines()[7])
+    again = document("data", "explain", "tiny-sums", changes["removed"][7], home=home)
+    assert again["prompt"] == line["prompt"]
+    assert line["final_answer"] in run("data", "explain", "tiny-sums", changes["removed"][7][:16], home=home).stdout

@@ -7,10 +7,11 @@ from disjoint parts of the space of prompts, and the same recipe gives the same 
 from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tally
 from tunix_rt.datasets.folders import Dataset, Difference, Manifest, build, check, find, open_dataset, stats
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
+from tunix_rt.datasets.leakage import Changes, Leakage, difference, leakage
 from tunix_rt.datasets.recipes import Cell, Plan, Recipe, Share, builtin_recipes, load, plan, recipe
 
 __all__ = [
-    "Cell", "Composition", "Dataset", "Difference", "Figures", "Manifest", "Plan", "Recipe", "Share", "Tally",
-    "build", "builtin_recipes", "canonical_prompt", "check", "explain", "find", "generate", "load",
-    "open_dataset", "plan", "recipe", "side", "skeleton", "stats", "stream", "tally",
+    "Cell", "Changes", "Composition", "Dataset", "Difference", "Figures", "Leakage", "Manifest", "Plan", "Recipe",
+    "Share", "Tally", "build", "builtin_recipes", "canonical_prompt", "check", "difference", "explain", "find",
+    "generate", "leakage", "load", "open_dataset", "plan", "recipe", "side", "skeleton", "stats", "stream", "tally",
 ]  # fmt: skip
