@@ -8,6 +8,7 @@ One module a stage, in the order of the flow:
     settings      the only reader of the environment
     claims        1   the closed table of statements a machine can check
     traces        1   a trace: prompt, typed steps, answer
+    formats       1b  other people's files as traces, and traces as theirs
     tasks         1c  seeded generators whose every claim is true by construction
     checking      1d  the step checker: a verdict for every step
     datasets      2   recipe -> exact traces, splits, manifest

@@ -1,14 +1,15 @@
-"""`tunix-rt data`: recipes and the datasets made from them."""
+"""`tunix-rt data`: recipes, files, and the datasets made from them."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunix_rt import datasets, errors
+from tunix_rt import datasets, errors, formats
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
-from tunix_rt.datasets import Dataset, Manifest
+from tunix_rt.datasets import Dataset, Ingested, Manifest
+from tunix_rt.formats import exports
 
 group = noun("data", "Datasets of reasoning traces.")
 RecipeArgument = Annotated[str, typer.Argument(help="Name of a built-in recipe, or a TOML file.")]
@@ -82,6 +83,69 @@ def stats(surface: Surface, name: Annotated[str, typer.Argument(help="Dataset of
     surface.emit({**summary(manifest, folder), **manifest.model_dump(mode="json")}, describe(manifest, folder))
 
 
+@command(group)
+def ingest(
+    surface: Surface,
+    file: Annotated[Path, typer.Argument(help="JSON lines, a JSON array, CSV or Parquet.")],
+    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}.")] = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the dataset (default: from the file's name).")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out instead of storing nothing.")] = False,
+    rejects: Annotated[Path | None, typer.Option(help="File for the bad lines, with their codes and raw text.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the data, kept in the manifest.")] = "unknown",
+) -> None:
+    """Make a dataset of a file. Strict: if any line is bad, every bad line is listed and nothing is stored."""
+    with surface.progress("reading") as update:
+        made = datasets.ingest(
+            file,
+            surface.settings.datasets,
+            name=name,
+            format=format,
+            skip_bad=skip_bad,
+            rejects=rejects,
+            licence=licence,
+            update=lambda count: update(count, 0, f"{count} rows"),
+        )
+    folder = surface.settings.datasets / made.manifest.name
+    surface.emit({**_ingested(made), **summary(made.manifest, folder)}, _ingested_text(made, folder))
+
+
+def _ingested(made: Ingested) -> dict[str, object]:
+    source = made.manifest.source
+    return {
+        "added": made.added,
+        "duplicates": made.duplicates,
+        "rejected": [found.report() for found in made.rejected],
+        "rejected_count": made.rejected_count,
+        "by_code": made.by_code,
+        "format": source.format if source else None,
+        "without_reasoning": source.reasoning_absent if source else 0,
+    }
+
+
+def _ingested_text(made: Ingested, folder: Path) -> str:
+    lines = [f"  line {found.line}: {found.code}: {found.message}" for found in made.rejected]
+    if made.rejected_count > len(lines):
+        lines.append(f"  and {made.rejected_count - len(lines)} more; --rejects FILE writes all of them down")
+    found = _ingested(made)
+    told = f"read as {found['format']}: added {made.added}, duplicates {made.duplicates}, rejected {made.rejected_count}"
+    if found["without_reasoning"]:
+        told += f"; {found['without_reasoning']} have an answer but no reasoning, which is their only step"
+    return "\n".join([*lines, told, describe(made.manifest, folder)])
+
+
+@command(group)
+def export(
+    surface: Surface,
+    name: Annotated[str, typer.Argument(help="Dataset; a built-in recipe of that name is built if needed.")],
+    to: Annotated[str, typer.Option(help=f"One of: {'; '.join(f'{key} ({about})' for key, about in exports.NAMES.items())}.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, new or empty.")],
+) -> None:
+    """Write a dataset in the form a trainer reads; every row is read back and compared first."""
+    made = datasets.export(obtain(surface, name), to, out)
+    files = ", ".join(made.files)
+    surface.emit({**made.model_dump(mode="json"), "dir": str(out.absolute())}, f"{made.count} traces as {to} in {out}: {files}")
+
+
 def summary(manifest: Manifest, folder: Path) -> dict[str, object]:
     return {
         "name": manifest.name,
@@ -95,8 +159,9 @@ def summary(manifest: Manifest, folder: Path) -> dict[str, object]:
 def describe(manifest: Manifest, folder: Path) -> str:
     lines = [f"dataset {manifest.name} version {manifest.version}: {manifest.count} traces, digest {manifest.digest[:12]}"]
     for what, counts in manifest.composition.model_dump().items():
-        if len(counts) <= 30:
+        if 0 < len(counts) <= 30:
             lines.append(f"  by {what}: " + ", ".join(f"{key} {count}" for key, count in counts.items()))
-    lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, claims {manifest.statistics.claims}, all true")
+    claims = f"claims {manifest.statistics.claims}{', all true' if manifest.recipe else ', not checked'}"
+    lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, {claims}")
     lines.append(f"  folder {folder}")
     return "\n".join(lines)

@@ -1,8 +1,10 @@
 """What a dataset is made of and how long its parts are, counted while its traces pass by once."""
 
 import re
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
 from statistics import median
 
 from pydantic import Field
@@ -54,13 +56,16 @@ def skeleton(prompt: str) -> str:
 
 
 class Tally:
-    """Add each trace once, then read `composition` and `figures`. Keeps lengths and texts' keys, not the traces."""
+    """Add each trace once, then read `composition` and `figures`.
+
+    Keeps 8 bytes for each length and each text, not the texts: distinct texts are counted by their 64-bit hashes.
+    """
 
     def __init__(self) -> None:
         self._meta: dict[str, Counter[str]] = {key: Counter() for key in _META_KEYS}
         self._step_types: Counter[str] = Counter()
-        self._lengths: dict[str, list[int]] = {key: [] for key in _LENGTHS}
-        self._distinct: dict[str, set[str]] = {"prompts": set(), "skeletons": set(), "answers": set()}
+        self._lengths: dict[str, array[int]] = {key: array("q") for key in _LENGTHS}
+        self._texts: dict[str, array[int]] = {key: array("Q") for key in ("prompts", "skeletons", "answers")}
         self._claims = self._with_claims = 0
 
     def add(self, trace: Trace) -> None:
@@ -73,9 +78,9 @@ class Tally:
             self._with_claims += bool(step.claims)
         for key, measure in _LENGTHS.items():
             self._lengths[key].append(measure(trace))
-        self._distinct["prompts"].add(trace.prompt)
-        self._distinct["skeletons"].add(skeleton(trace.prompt))
-        self._distinct["answers"].add(trace.final_answer)
+        self._texts["prompts"].append(_hash(trace.prompt))
+        self._texts["skeletons"].append(_hash(skeleton(trace.prompt)))
+        self._texts["answers"].append(_hash(trace.final_answer))
 
     @property
     def count(self) -> int:
@@ -92,9 +97,9 @@ class Tally:
             **{key: _spread(lengths) for key, lengths in self._lengths.items()},
             claims=self._claims,
             steps_with_claims=self._with_claims,
-            distinct_prompts=len(self._distinct["prompts"]),
-            distinct_skeletons=len(self._distinct["skeletons"]),
-            distinct_answers=len(self._distinct["answers"]),
+            distinct_prompts=len(set(self._texts["prompts"])),
+            distinct_skeletons=len(set(self._texts["skeletons"])),
+            distinct_answers=len(set(self._texts["answers"])),
         )
 
 
@@ -119,5 +124,9 @@ _LENGTHS: dict[str, Callable[[Trace], int]] = {
 }
 
 
-def _spread(lengths: list[int]) -> Spread:
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _spread(lengths: Sequence[int]) -> Spread:
     return Spread(min=min(lengths), median=median(lengths), max=max(lengths))

@@ -7,6 +7,8 @@ content: other content under it is refused.
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from pydantic import model_validator
+
 from tunix_rt import errors, tasks
 from tunix_rt.datasets.figures import Composition, Figures, Tally
 from tunix_rt.datasets.generation import stream
@@ -20,25 +22,51 @@ DATA, MANIFEST = "dataset.jsonl", "manifest.json"
 TRACE_VERSION: str = Trace.model_fields["trace_version"].default
 
 
+class Source(Value):
+    """The file a dataset was ingested from: its own name, its bytes' hash, its format, and what became of its `rows`.
+
+    `reasoning_absent` counts traces whose row had an answer but no reasoning.
+    """
+
+    file: str
+    sha256: str
+    format: str
+    rows: int
+    added: int
+    duplicates: int
+    rejected: int
+    reasoning_absent: int
+
+
 class Manifest(Value):
-    """`digest` names the dataset; `merkle_root` is over the trace ids in file order; `generators` are name -> version."""
+    """`digest` names the dataset; `merkle_root` is over the trace ids in file order; `generators` are name -> version.
+
+    A dataset comes either from a `recipe`, with its seed and generators, or from a `source`.
+    """
 
     manifest_version: Literal["1.0"] = "1.0"
     name: str
     version: int
     description: str
     licence: str
-    seed: int
+    seed: int | None = None
     count: int
     splits: dict[str, int]
     schema_version: str
-    recipe: Recipe
-    recipe_digest: str
+    recipe: Recipe | None = None
+    recipe_digest: str | None = None
+    source: Source | None = None
     generators: dict[str, int]
     composition: Composition
     statistics: Figures
     files: dict[Name, str]
     merkle_root: str
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Manifest":
+        if (self.recipe is None) == (self.source is None):
+            raise ValueError("a dataset comes either from a recipe or from a source")
+        return self
 
 
 class Dataset(NamedTuple):
@@ -63,16 +91,16 @@ def build(recipe: Recipe, folder: Path) -> Manifest:
     """
     data, manifest = _make(recipe)
     if (folder / MANIFEST).exists():
-        return _same(open_dataset(folder).manifest, manifest, folder)
+        return same(open_dataset(folder).manifest, manifest, folder)
     write_bytes(folder / DATA, data)
-    write_bytes(folder / MANIFEST, _manifest_bytes(manifest))
+    write_bytes(folder / MANIFEST, manifest_bytes(manifest))
     return manifest
 
 
 def check(recipe: Recipe, folder: Path) -> list[Difference]:
     """Make the dataset again and compare the bytes of both files; an empty list means identical."""
     data, manifest = _make(recipe)
-    expected = {DATA: data, MANIFEST: _manifest_bytes(manifest)}
+    expected = {DATA: data, MANIFEST: manifest_bytes(manifest)}
     differences = []
     for name, content in expected.items():
         path = folder / name
@@ -147,16 +175,16 @@ def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Ma
     )
 
 
-def _manifest_bytes(manifest: Manifest) -> bytes:
+def manifest_bytes(manifest: Manifest) -> bytes:
     return pretty(manifest.model_dump(mode="json", exclude_none=True)).encode()
 
 
-def _same(there: Manifest, made: Manifest, folder: Path) -> Manifest:
+def same(there: Manifest, made: Manifest, folder: Path) -> Manifest:
     if there.digest == made.digest:
         return there
     raise errors.Conflict(
         f"{folder} already holds dataset {there.name!r} version {there.version} with other content; "
-        "give the recipe a new name or version folder, or remove the old one.",
+        "give the new one another name, or remove the old one.",
         name=there.name,
         have=there.digest,
         want=made.digest,

@@ -1,0 +1,212 @@
+"""A dataset from a file that people have: streamed, strict by default, stored once.
+
+Nothing appears under the dataset's name until every line has been read; with a bad line and without `skip_bad`, nothing ever
+does. Rows with the same prompt, steps and answer are one trace, whatever line they stand on.
+"""
+
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from tunix_rt import errors, formats
+from tunix_rt.datasets.figures import Tally
+from tunix_rt.datasets.folders import DATA, MANIFEST, TRACE_VERSION, Manifest, Source, manifest_bytes, open_dataset, same
+from tunix_rt.formats import Bad, Reader
+from tunix_rt.traces import Trace
+from tunix_rt.values import atomic_writer, canonical, fsync_folder, jsonl_line, merkle_root, sha256, sha256_file, write_bytes
+
+LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class Refused(errors.Invalid):
+    """Lines of the file cannot be read, and nothing was stored."""
+
+    code = "bad_lines"
+
+    def as_dict(self) -> dict[str, Any]:
+        listed = {key: self.details[key] for key in ("duplicates", "rejected", "rejected_count", "by_code")}
+        return {**super().as_dict(), "added": 0, **listed}
+
+
+class Ingested(NamedTuple):
+    """`added` is 0 and every good row a duplicate when the dataset was there already."""
+
+    manifest: Manifest
+    added: int
+    duplicates: int
+    rejected: tuple[Bad, ...]
+    rejected_count: int
+    by_code: dict[str, int]
+
+
+class _Intake:
+    """What has been read so far: traces once, rejects by code; 32 bytes are kept of each trace beside its tally."""
+
+    def __init__(self, reader: Reader, data: IO[bytes], rejects: IO[bytes] | None) -> None:
+        self.reader, self._data, self._rejects = reader, data, rejects
+        self.counted = Tally()
+        self.rejected: list[Bad] = []
+        self.by_code: Counter[str] = Counter()
+        self.duplicates = self.absent = 0
+        self._ids = bytearray()
+        self._seen: set[int] = set()
+
+    def run(self, update: Callable[[int], None] | None) -> None:
+        for count, found in enumerate(self.reader, start=1):
+            if isinstance(found, Bad):
+                self._reject(found)
+            else:
+                self._add(found[1])
+            if update and count % 1_000 == 0:
+                update(count)
+
+    def ids(self) -> Iterator[str]:
+        return (self._ids[at : at + 32].hex() for at in range(0, len(self._ids), 32))
+
+    def _add(self, trace: Trace) -> None:
+        line = trace.line()
+        key = content_key(line)
+        if key in self._seen:
+            self.duplicates += 1
+            return
+        self._seen.add(key)
+        self._ids += bytes.fromhex(trace.id)
+        self.counted.add(trace)
+        self.absent += trace.meta["source"].get("reasoning") == "absent"
+        self._data.write(jsonl_line(line))
+
+    def _reject(self, found: Bad) -> None:
+        self.by_code[found.code] += 1
+        if len(self.rejected) < LISTED:
+            self.rejected.append(found._replace(raw=None))
+        if self._rejects:
+            self._rejects.write(jsonl_line({**found.report(), "raw": found.raw}))
+
+
+def content_key(line: Mapping[str, Any]) -> int:
+    """128 bits of the hash of a trace line's prompt, steps with their types and claims, and answer; meta does not count."""
+    return int(sha256(canonical([line["prompt"], line["steps"], line["final_answer"]]))[:32], 16)
+
+
+def ingest(
+    path: Path,
+    datasets: Path,
+    *,
+    name: str | None = None,
+    format: str = "auto",
+    skip_bad: bool = False,
+    rejects: Path | None = None,
+    licence: str = "unknown",
+    update: Callable[[int], None] | None = None,
+) -> Ingested:
+    """Read the file into the dataset `name` (default: from the file's name) under the folder `datasets`.
+
+    Raises Refused when a line is bad and `skip_bad` is off or nothing else is left, BadFile when the file cannot be read, and
+    Conflict when the name is taken by other content. `rejects` gets every bad line in each case, raw text included.
+    """
+    chosen = _name(name if name is not None else _slug(path))
+    reader = Reader(path, None if format == "auto" else formats.named(format))
+    if rejects and rejects.exists() and rejects.samefile(path):
+        raise errors.Invalid(f"the rejects would be written over {str(path)!r} itself; name another file.", path=str(rejects))
+    with _staging(datasets) as stage:
+        with ExitStack() as stack:
+            data = stack.enter_context(atomic_writer(stage / DATA))
+            kept = stack.enter_context(atomic_writer(rejects)) if rejects else None
+            intake = _Intake(reader, data, kept)
+            intake.run(update)
+        rejected = sum(intake.by_code.values())
+        if rejected and (not skip_bad or not intake.counted.count):
+            raise _refused(path, intake, rejected)
+        manifest = _manifest(chosen, licence, intake, sha256_file(stage / DATA))
+        fresh = _store(stage / DATA, manifest, datasets / chosen)
+    added = intake.counted.count if fresh else 0
+    duplicates = intake.duplicates + intake.counted.count - added
+    return Ingested(manifest, added, duplicates, tuple(intake.rejected), rejected, dict(sorted(intake.by_code.items())))
+
+
+def _refused(path: Path, intake: _Intake, count: int) -> Refused:
+    lines = [f"  line {found.line}: {found.code}: {found.message}" for found in intake.rejected]
+    if count > len(lines):
+        lines.append(f"  and {count - len(lines)} more")
+    advice = "--skip-bad leaves them out, --rejects FILE writes them down" if intake.counted.count else "no other line is left"
+    return Refused(
+        "\n".join([f"{path}: {count} bad line{'s' * (count > 1)}, so nothing was stored; {advice}.", *lines]),
+        path=str(path),
+        duplicates=intake.duplicates,
+        rejected=[found.report() for found in intake.rejected],
+        rejected_count=count,
+        by_code=dict(sorted(intake.by_code.items())),
+    )
+
+
+def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Manifest:
+    rows, form, counted = intake.reader.rows, intake.reader.format, intake.counted
+    assert form is not None
+    source = Source(
+        file=rows.path.name,
+        sha256=rows.sha256,
+        format=form.name,
+        rows=rows.count,
+        added=counted.count,
+        duplicates=intake.duplicates,
+        rejected=sum(intake.by_code.values()),
+        reasoning_absent=intake.absent,
+    )
+    return Manifest(
+        name=name,
+        version=1,
+        description=f"Ingested from {rows.path.name} ({form.about}).",
+        licence=licence,
+        count=counted.count,
+        splits={"unsplit": counted.count},
+        schema_version=TRACE_VERSION,
+        source=source,
+        generators={},
+        composition=counted.composition,
+        statistics=counted.figures,
+        files={DATA: data_sha256},
+        merkle_root=merkle_root(intake.ids()),
+    )
+
+
+def _store(data: Path, manifest: Manifest, folder: Path) -> bool:
+    """Move the data under its name, then write the manifest; False when the same dataset is there already."""
+    if (folder / MANIFEST).exists():
+        same(open_dataset(folder).manifest, manifest, folder)
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    data.replace(folder / DATA)
+    fsync_folder(folder)
+    write_bytes(folder / MANIFEST, manifest_bytes(manifest))
+    return True
+
+
+@contextmanager
+def _staging(datasets: Path) -> Iterator[Path]:
+    """A folder on the same disk, gone afterwards."""
+    try:
+        datasets.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=".ingest-", dir=datasets))
+    except OSError as error:
+        raise errors.Failed(f"cannot write {str(datasets)!r}: {error.strerror or error}.", path=str(datasets)) from error
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _slug(path: Path) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("-._")[:64] or "ingested"
+
+
+def _name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        text = f"{name!r} cannot name a dataset: use up to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit."
+        raise errors.Invalid(text, name=name)
+    return name

@@ -1,0 +1,87 @@
+"""JSON with nothing left to chance: no duplicate keys, no NaN, no infinity, no lone surrogates, no NUL, bounded nesting."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from tunix_rt.formats.core import BadRow
+
+DEEPEST = 64
+
+
+def loads(text: str) -> Any:
+    """The value; BadRow names what is wrong with the text."""
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise BadRow("bad_json", f"not JSON ({error.msg}, column {error.colno}).") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    except ValueError as error:
+        raise BadRow("bad_number", "a number has more digits than can be read.") from error
+    if text.count("{") + text.count("[") > DEEPEST and _deeper(value, DEEPEST):
+        raise _too_deep()
+    if "\\u" in text:
+        for each in strings(value):
+            check(each)
+    return value
+
+
+def check(text: str) -> None:
+    """Refuse text that no file or tokenizer could hold."""
+    if "\x00" in text:
+        raise BadRow("nul", "the text contains NUL.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRow("lone_surrogate", "the text contains half of a surrogate pair.") from error
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, keys included."""
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, str):
+            yield found
+        elif isinstance(found, dict):
+            waiting += [*found.keys(), *found.values()]
+        elif isinstance(found, list):
+            waiting += found
+
+
+def _too_deep() -> BadRow:
+    return BadRow("too_deep", f"nested more than {DEEPEST} levels deep.")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects stand more than so many levels inside each other."""
+    row = [value]
+    for _ in range(levels + 1):
+        inside = [each for each in row if isinstance(each, dict | list)]
+        row = [inner for each in inside for inner in (each.values() if isinstance(each, dict) else each)]
+    return bool(inside)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRow("duplicate_key", f"the key {twice!r} occurs twice in one object.", twice)
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise BadRow("not_finite", f"{name} is not a JSON number.")
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise BadRow("not_finite", f"the number {digits[:40]} is too large.")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
