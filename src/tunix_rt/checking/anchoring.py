@@ -7,6 +7,7 @@ without a partner only has to arrive at some value of the reference. Another roa
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 from tunix_rt.checking import steps
@@ -14,7 +15,7 @@ from tunix_rt.checking.answers import same
 from tunix_rt.checking.equations import unit_name
 from tunix_rt.checking.findings import Finding, Result, plain
 from tunix_rt.checking.steps import Read
-from tunix_rt.checking.tokens import numbers
+from tunix_rt.checking.tokens import numbers, tokens
 from tunix_rt.checking.verdicts import StepCheck
 from tunix_rt.traces import Step, Trace
 
@@ -43,7 +44,8 @@ def compare(trace: Trace, read: Sequence[Read], anchor: Anchor) -> list[StepChec
     for place, (step, one) in enumerate(zip(trace.steps, read, strict=True)):
         partner = _partner(trace, anchor, place)
         wrong = _dropped(one.findings, known, open_results) or _foreign(one, everything)
-        wrong = wrong or _deviation(one.findings, partner, everything, strict=not arrived)
+        wrong = wrong or _deviation(one.findings, partner and partner.read, everything, strict=not arrived)
+        wrong = wrong or (_unit(step.content, partner.content) if partner else None)
         known.update(numbers(step.content))
         open_results -= Counter(known)
         rows.append(_row(step, one, wrong))
@@ -56,11 +58,16 @@ def _row(step: Step, one: Read, wrong: Finding | None) -> StepCheck:
     return StepCheck(i=step.i, verdict="wrong", kind=wrong.kind, expected=wrong.expected, got=wrong.got, span=wrong.span)
 
 
-def _partner(trace: Trace, anchor: Anchor, place: int) -> Read | None:
+class Partner(NamedTuple):
+    content: str
+    read: Read
+
+
+def _partner(trace: Trace, anchor: Anchor, place: int) -> Partner | None:
     if len(trace.steps) != len(anchor.trace.steps):
         return None
     other = anchor.trace.steps[place]
-    return anchor.read[place] if _opening(trace.steps[place]) == _opening(other) else None
+    return Partner(other.content, anchor.read[place]) if _opening(trace.steps[place]) == _opening(other) else None
 
 
 def _opening(step: Step) -> tuple[str, str]:
@@ -88,7 +95,7 @@ def _unmade(anchor: Anchor, prompt: str) -> Counter[Fraction]:
     given = set(numbers(prompt))
     made = Counter[Fraction]()
     for one in anchor.read:
-        for result in main(one.findings)[:1]:
+        for result in (result for finding in one.findings for result in finding.results[:1]):
             if isinstance(result, Fraction) and result not in given:
                 made[result] = 1
     return made
@@ -128,7 +135,7 @@ def _deviation(
     if partner is not None and (wanted := main(partner.findings)):
         if set(wanted).isdisjoint(results):
             return last._replace(kind="reference", expected=_told(wanted), got=_told(results))
-        return _unit(last, partner)
+        return None
     numeric = isinstance(results[0], Fraction)
     if strict and numeric and everything.isdisjoint(results):
         return last._replace(kind="reference", expected="a value of the reference", got=_told(results))
@@ -139,17 +146,21 @@ def _told(results: tuple[Result, ...]) -> str:
     return plain(results[0])[:400]
 
 
-def _unit(last: Finding, partner: Read) -> Finding | None:
-    other = next(finding for finding in reversed(partner.findings) if finding.results)
-    have, want = _unit_key(last.units), _unit_key(other.units)
-    if not have or not want or have == want:
-        return None
-    return last._replace(kind="unit", expected=other.units[-1], got=last.units[-1])
+def _unit(text: str, other: str) -> Finding | None:
+    """A number that both steps have, of a unit that it has only here."""
+    have, want = _measures(text), _measures(other)
+    for (value, unit), span in have.items():
+        wanted = [name for number, name in want if number == value]
+        if wanted and unit not in wanted:
+            return Finding("unit", ok=False, expected=f"{plain(value)} {wanted[0]}", got=text[slice(*span)], span=span)
+    return None
 
 
-def _unit_key(units: tuple[str, ...]) -> str:
-    """The measure that the last unit names; empty for apples, euros and the like."""
-    words = units[-1].lower().split() if units else []
-    word = words[0] if words else ""
-    known = unit_name(word) or (word.removesuffix("s") if word.removesuffix("s") in _LENGTHS else "")
-    return f"{known} {' '.join(words[1:])}".strip() if known else ""
+def _measures(text: str) -> dict[tuple[Fraction, str], tuple[int, int]]:
+    """Each number with the measure that follows it, and where; apples, euros and the like are none."""
+    found: dict[tuple[Fraction, str], tuple[int, int]] = {}
+    for number, word in pairwise(tokens(text)):
+        name = unit_name(word.text) or (word.text.removesuffix("s") if word.text.removesuffix("s") in _LENGTHS else "")
+        if number.sort == "number" and word.sort == "word" and name:
+            found.setdefault((number.value, name), (number.start, word.end))
+    return found

@@ -187,7 +187,7 @@ def agree(a: Reading, b: Reading, relation: str) -> bool | None:
     if (changed := converted(a, b)) is not None:
         return changed
     names = {*_known(a), *_known(b)}
-    definition = a.bare and b.bare and a.units != b.units
+    definition = a.bare and b.bare and a.units != b.units and not (len(names) == 1 and _known(a) == _known(b))
     if definition or len({claims.UNITS[name][0] for name in names}) < len(names):
         return None
     return _displayed(a, b, relation) or _displayed(b, a, relation)

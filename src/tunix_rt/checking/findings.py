@@ -21,7 +21,6 @@ class Finding(NamedTuple):
     span: tuple[int, int] = (0, 0)
     results: tuple[Result, ...] = ()
     operands: tuple[Fraction, ...] = ()
-    units: tuple[str, ...] = ()
 
 
 def statement(kind: str, expected: Any, got: Any, text: str, *results: Result) -> Finding:

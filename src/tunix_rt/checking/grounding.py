@@ -11,11 +11,11 @@ from tunix_rt.checking.tokens import Token
 
 
 def judge(chain: Chain, text: str, memory: Memory) -> Iterator[Finding]:
-    """What the chain states: its arithmetic, and its equation in an unknown."""
+    """What the chain states: its equation in an unknown, and its arithmetic."""
     sides = chain.numeric
+    yield from _equations(chain, text, memory)
     if sides and len(chain.sides) > 1 and (found := _arithmetic(chain, sides, text)):
         yield found
-    yield from _equations(chain, text, memory)
     _learn_exact(sides, memory)
 
 
@@ -30,7 +30,7 @@ def _arithmetic(chain: Chain, sides: list[Side], text: str) -> Finding | None:
     if wrong is not None:
         kind, span = wrong.kind, (wrong.got.start, wrong.got.end)
         expected, got = _shown(wrong.expected, wrong.got.reading), text[wrong.got.start : wrong.got.end]
-    return Finding(kind, wrong is None, expected, got, span, _values(last), operands, last.units)
+    return Finding(kind, wrong is None, expected, got, span, _values(last), operands)
 
 
 def _shown(expected: Reading, got: Reading | None) -> str:
