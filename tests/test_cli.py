@@ -183,6 +183,7 @@ def test_usage_mistakes_exit_with_2(workspace: Settings) -> None:
     run("evidence", "verify", "x.zip", "--depth", 9, home=workspace.home, code=2)
 
 
+@pytest.mark.usefixtures("sums")
 def test_a_broken_line_is_named_by_file_line_and_field(workspace: Settings, tmp_path: Path) -> None:
     good = (workspace.datasets / "tiny-sums" / "dataset.jsonl").read_text().splitlines()
     file = tmp_path / "traces.jsonl"
@@ -209,6 +210,31 @@ def test_a_wrong_step_is_found(workspace: Settings, tmp_path: Path) -> None:
     assert found["summary"]["wrong_traces"] == 1
     assert found["traces"][0]["first_wrong"] is not None
     run("check", file, "--fail-on-wrong", home=workspace.home, code=1)
+
+
+def test_a_line_may_carry_its_reference(workspace: Settings, tmp_path: Path) -> None:
+    def line(*contents: str) -> dict[str, object]:
+        steps = [{"i": i, "type": "compute", "content": content} for i, content in enumerate(contents, 1)]
+        return {"trace_version": "1.0", "prompt": "3 bags of 4 and 5 more?", "steps": steps, "final_answer": "17", "meta": {}}
+
+    right = line("3 * 4 = 12", "12 + 5 = 17")
+    file = tmp_path / "traces.jsonl"
+    file.write_text(json.dumps({**line("3 + 4 = 7", "7 + 5 = 12"), "final_answer": "12", "reference": right}) + "\n")
+    found = {mode: document("check", file, "--mode", mode, home=workspace.home) for mode in ("free", "anchored", "hybrid")}
+    assert {mode: rows["traces"][0]["first_wrong"] for mode, rows in found.items()} == {
+        "free": None,
+        "anchored": 1,
+        "hybrid": 1,
+    }
+    assert found["hybrid"]["traces"][0]["steps"][0]["expected"] == "12"
+    told = run("check", file, home=workspace.home).stdout
+    assert "step 1" in told
+    assert "3 + 4 = 7" in told
+    file.write_text(json.dumps(right) + "\n")
+    assert (
+        "line 1: no 'reference'"
+        in document("check", file, "--mode", "anchored", home=workspace.home, code=1)["error"]["message"]
+    )
 
 
 def test_a_missing_model_wheel_names_the_command_that_installs_it() -> None:
@@ -323,3 +349,16 @@ def test_doctor_finds_this_machine_fit(workspace: Settings) -> None:
         "model tiny",
     }
     assert all(finding["ok"] or finding["mend"] for finding in report["findings"])
+
+
+def test_looking_at_leakage_differences_and_origins(workspace: Settings) -> None:
+    home = workspace.home
+    assert document("data", "leak", "tiny-sums", "tiny-sums-eval", home=home)["exact"] == 0
+    leaked = document("data", "leak", "tiny-sums", "tiny-sums", home=home, code=1)
+    assert leaked["exact"] == leaked["items"] == 64
+    changes = document("data", "diff", "tiny-sums", "tiny-sums-eval", home=home)
+    assert (changes["common"], len(changes["removed"]), len(changes["added"])) == (0, 64, 32)
+    line = json.loads((workspace.datasets / "tiny-sums" / "dataset.jsonl").read_text().splitlines()[7])
+    again = document("data", "explain", "tiny-sums", changes["removed"][7], home=home)
+    assert again["prompt"] == line["prompt"]
+    assert line["final_answer"] in run("data", "explain", "tiny-sums", changes["removed"][7][:16], home=home).stdout

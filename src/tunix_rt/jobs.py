@@ -114,7 +114,19 @@ class GenerateJob(Value):
     device: Device = "auto"
 
 
-Job = TrainJob | GenerateJob
+class MaskJob(Value):
+    """Tokenise a dataset as training would, prove that the trained part is the declared one, and keep a preview."""
+
+    kind: Literal["masks"] = "masks"
+    model: str
+    model_digest: str
+    dataset: str
+    dataset_digest: str
+    instruction: str = Field(default=INSTRUCTION, min_length=1)
+    device: Device = "cpu"
+
+
+Job = TrainJob | GenerateJob | MaskJob
 Item = TypeVar("Item")
 
 
@@ -142,7 +154,8 @@ def write(folder: Path, job: Job, inputs: Inputs) -> None:
 def read(folder: Path) -> tuple[Job, Inputs]:
     path = folder / "config.json"
     data = values.read_json(path)
-    kinds: dict[str, type[TrainJob] | type[GenerateJob]] = {"train": TrainJob, "generate": GenerateJob}
+    kinds: dict[str, type[TrainJob] | type[GenerateJob] | type[MaskJob]]
+    kinds = {"train": TrainJob, "generate": GenerateJob, "masks": MaskJob}
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in kinds:
         raise errors.Invalid(f"{path}: 'kind' is {kind!r}; known: {', '.join(kinds)}.", path=str(path), field="kind")

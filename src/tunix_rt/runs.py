@@ -31,6 +31,7 @@ class Run(Value):
     dataset_digest: str
     config_digest: str
     adapter_digest: str
+    mask_digest: str
     method: str
     steps: int
     epochs: int

@@ -75,7 +75,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(
 def test_another_model_or_set_than_the_job_names_is_refused(
     job: GenerateJob, tiny: BaseModel, sums: Dataset, unseen_sums: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(errors.Tampered, match="the job names evaluation set"):
+    with pytest.raises(errors.Tampered, match="the job names dataset"):
         generator.generate(job, Inputs(model=tiny.folder, dataset=sums.path.parent), tmp_path)
     wrong = job.model_copy(update={"model_digest": "0" * 64})
     with pytest.raises(errors.Tampered, match="the job names model 000000000000"):

@@ -134,6 +134,7 @@ def _run(folder: Path, trainset: Dataset) -> Path:
         dataset_digest=job.dataset_digest,
         config_digest=job.config.digest,
         adapter_digest=values.sha256(ADAPTER),
+        mask_digest=values.sha256(b"masks"),
         method="lora",
         steps=5,
         epochs=1,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from tunix_rt import comparisons, errors, evidence, jobs, recipes, reports, traces, values
+from tunix_rt import comparisons, datasets, errors, evidence, jobs, recipes, reports, traces, values
 from tunix_rt.cli import evals, train
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, size
@@ -94,12 +94,11 @@ def _do(surface: Surface, clock: Clock, quick: bool) -> Outcome:
 
 
 def _no_leak(surface: Surface, trainset: str, evalset: str) -> None:
-    seen = {trace.prompt for trace in traces.read(obtain(surface, trainset).path)}
-    unseen = [trace.prompt for trace in traces.read(obtain(surface, evalset).path)]
-    common = sum(prompt in seen for prompt in unseen)
-    if common:
-        raise errors.Invalid(f"{common} prompts of {evalset} are in {trainset}; the evaluation would prove nothing.")
-    surface.say(f"{trainset}: {len(seen)} traces; {evalset}: {len(unseen)} items, none of them in training")
+    train, held_out = (list(traces.read(obtain(surface, name).path)) for name in (trainset, evalset))
+    found = datasets.leakage(train, held_out)
+    if found.exact:
+        raise errors.Invalid(f"{found.exact} prompts of {evalset} are in {trainset}; the evaluation would prove nothing.")
+    surface.say(f"{trainset}: {len(train)} traces; {evalset}: {len(held_out)} items, none of them in training")
 
 
 def telling(examples: list[Example], before: Evaluation) -> tuple[Example, ...]:

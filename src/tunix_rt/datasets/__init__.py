@@ -9,11 +9,12 @@ from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tal
 from tunix_rt.datasets.folders import Dataset, Difference, Manifest, Source, build, check, find, open_dataset, stats
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
 from tunix_rt.datasets.ingest import Ingested, Refused, ingest
+from tunix_rt.datasets.leakage import Changes, Leakage, difference, leakage
 from tunix_rt.datasets.recipes import Cell, Plan, Recipe, Share, builtin_recipes, load, plan, recipe
 
 __all__ = [
-    "Cell", "Composition", "Dataset", "Difference", "Exported", "Figures", "Ingested", "Manifest", "Plan", "Recipe", "Refused",
-    "Share", "Source", "Tally",
-    "build", "builtin_recipes", "canonical_prompt", "check", "explain", "export", "find", "generate",
-    "ingest", "load", "open_dataset", "plan", "recipe", "side", "skeleton", "stats", "stream", "tally",
+    "Cell", "Changes", "Composition", "Dataset", "Difference", "Exported", "Figures", "Ingested", "Leakage",
+    "Manifest", "Plan", "Recipe", "Refused", "Share", "Source", "Tally", "build", "builtin_recipes",
+    "canonical_prompt", "check", "difference", "explain", "export", "find", "generate", "ingest", "leakage", "load",
+    "open_dataset", "plan", "recipe", "side", "skeleton", "stats", "stream", "tally",
 ]  # fmt: skip

@@ -10,8 +10,8 @@ from types import FrameType
 from typing import Any
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.engine import devices, generator, trainer
-from tunix_rt.jobs import Inputs, Job, TrainJob
+from tunix_rt.engine import devices, generator, masks, trainer
+from tunix_rt.jobs import GenerateJob, Inputs, Job, MaskJob, TrainJob
 
 
 def main(arguments: list[str]) -> int:
@@ -33,9 +33,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _do(job: Job, inputs: Inputs, attempt: Path) -> dict[str, Any]:
-    if isinstance(job, TrainJob):
-        return trainer.train(job, inputs, attempt)
-    return generator.generate(job, inputs, attempt)
+    match job:
+        case TrainJob():
+            return trainer.train(job, inputs, attempt)
+        case GenerateJob():
+            return generator.generate(job, inputs, attempt)
+        case MaskJob():
+            return masks.prove(job, inputs, attempt)
 
 
 def _fail(attempt: Path, error: Exception) -> int:

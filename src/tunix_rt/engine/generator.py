@@ -11,10 +11,10 @@ from typing import Any
 from flax import nnx
 from tunix.generate.sampler import CacheConfig, Sampler
 
-from tunix_rt import datasets, errors, jobs, models, traces, values
+from tunix_rt import errors, jobs, traces, values
 from tunix_rt.engine import devices, weights
+from tunix_rt.engine.inputs import opened
 from tunix_rt.engine.prompts import Prompts
-from tunix_rt.engine.trainer import expect
 from tunix_rt.jobs import Events, GenerateJob, Inputs
 from tunix_rt.traces import Trace
 
@@ -27,10 +27,7 @@ def generate(job: GenerateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events = Events(attempt)
     started = time.monotonic()
     events.emit("phase", name="loading")
-    base = models.open_folder(inputs.model)
-    evalset = datasets.open_dataset(inputs.dataset)
-    expect("model", job.model_digest, base.digest)
-    expect("evaluation set", job.evalset_digest, evalset.manifest.digest)
+    base, evalset = opened(inputs, model=job.model_digest, dataset=job.evalset_digest)
     items = jobs.spread(list(traces.read(evalset.path)), job.limit)
     done = _finished(attempt / FILE)
     waiting = [item for item in items if item.id not in done]

@@ -49,6 +49,10 @@ class Prompts:
     def decode(self, tokens: list[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
+    def piece(self, token: int) -> str:
+        """One token as text, special ones shown."""
+        return str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
+
     # The three names below are what Tunix's sampler asks of a tokenizer that is neither SentencePiece nor Hugging Face.
 
     def bos_id(self) -> None:

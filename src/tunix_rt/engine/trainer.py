@@ -15,8 +15,9 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from tunix.sft.peft_trainer import PeftTrainer, TrainingConfig
 
-from tunix_rt import datasets, errors, models, traces, values
-from tunix_rt.engine import checkpoints, devices, loss, packing, weights
+from tunix_rt import errors, traces, values
+from tunix_rt.engine import checkpoints, devices, loss, masks, packing, weights
+from tunix_rt.engine.inputs import opened
 from tunix_rt.engine.packing import MicroBatch, StepBatch
 from tunix_rt.engine.prompts import Prompts
 from tunix_rt.jobs import Events, Inputs, Optimizer, TrainConfig, TrainJob
@@ -27,12 +28,9 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events = Events(attempt)
     started = time.monotonic()
     events.emit("phase", name="loading")
-    base = models.open_folder(inputs.model)
-    dataset = datasets.open_dataset(inputs.dataset)
-    expect("model", job.model_digest, base.digest)
-    expect("dataset", job.dataset_digest, dataset.manifest.digest)
+    base, dataset = opened(inputs, model=job.model_digest, dataset=job.dataset_digest)
     prompts = Prompts(base.folder, job.config.instruction)
-    examples = [prompts.example(trace) for trace in traces.read(dataset.path)]
+    examples = [masks.conforming(prompts, trace) for trace in traces.read(dataset.path)]
     plan = packing.plan(examples, job.config.batch, job.config.seed, job.config.epochs)[: job.config.steps]
     steps = plan[: job.max_steps]
     events.emit("plan", steps=len(steps), examples=len(examples), tokens=sum(step.useful for step in steps))
@@ -50,6 +48,7 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         "loss": trainer.last_loss,
         "first_loss": trainer.first_loss,
         "adapter_digest": adapter,
+        "mask_digest": masks.digest(examples),
         "trained_parameters": sum(value.size for value in weights.trained(model, job.config.tuning).values()),
         "examples": sum(len(step.ids) for step in steps),
         "tokens": sum(step.useful for step in steps),
@@ -60,11 +59,6 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         "peak_memory_bytes": devices.peak_memory(),
         "device": devices.name(),
     }
-
-
-def expect(what: str, named: str, found: str) -> None:
-    if named != found:
-        raise errors.Tampered(f"the job names {what} {named[:12]}, the folder given holds {found[:12]}.")
 
 
 def _padding_share(steps: list[StepBatch]) -> float:

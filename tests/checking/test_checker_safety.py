@@ -1,0 +1,130 @@
+"""Hostile text costs little: nothing is executed, nothing grows, nothing is searched twice."""
+
+import resource
+import sys
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tunix_rt import checking
+from tunix_rt.checking import equations
+from tunix_rt.checking.tokens import numbers, tokens
+from tunix_rt.traces import Step, Trace
+
+SECONDS = 3.0
+FULL = 20_000  # characters of a step at most
+
+
+def verdict(text: str, prompt: str = "2 3 9") -> str:
+    steps = (Step(i=1, type="compute", content=text), Step(i=2, type="compute", content="2 + 3 = 6"))
+    check = checking.check(Trace(prompt=prompt, steps=steps, final_answer="5"))
+    assert check.steps[1].verdict == "wrong"  # other steps are unaffected
+    return check.steps[0].verdict
+
+
+BOMBS = {
+    "tower": "9**9**9 = 1",
+    "tower of hats": "9^9^9^9 = 1",
+    "big power": f"{'9' * 39}^64 = 1",
+    "squares": "((((9^64)^64)^64)^64) = 1",
+    "long product": " * ".join(["9" * 39] * 400) + " = 1",
+    "digits": "9" * FULL + " = 1",
+    "decimals": "0." + "9" * FULL,
+    "denominators": " + ".join(f"1/{n}" for n in range(3, 1800)) + " = 1",
+    "open": "(" * FULL + " = 1",
+    "nested": "(" * (FULL // 2) + ")" * (FULL // 2) + " = 1",
+    "minuses": "-" * FULL + "1 = 1",
+    "signs": "=" * FULL,
+    "chain": "1=" * (FULL // 2),
+    "sums": "1+" * (FULL // 2) + "1 = 2",
+    "sums again": ("1+" * 60 + "( = ") * (FULL // 130),
+    "opens again": ("(1+" * 50 + " = ") * (FULL // 160),
+    "commas": "1," + "111," * (FULL // 4) + "1",
+    "grouped": "1" + ",111" * (FULL // 4 - 2),
+    "words": "a " * (FULL // 2) + "= 1",
+    "hyphens": "a-" * (FULL // 2),
+    "blanks": "x" + " " * (FULL - 2) + "x",
+    "letters": "letters of " + "a" * FULL,
+    "pairs": ", ".join(f"{n} a" for n in range(1, 2500)),
+    "almost": ", ".join(f"{n} a" for n in range(1, 2500)) + "!",
+    "repeat": "map 9999 times: " + "map " * (FULL // 4 - 5),
+    "list": "sorted: " + ", ".join(["b", "a"] * 3000),
+    "sets": "which are in " + "a, " * 3000 + "a: " + "a yes, " * 1500 + "a yes",
+    "code": "__import__('os').system('true') = 0",
+    "annotations": "<<" * (FULL // 2),
+    "lines": "- " * (FULL // 2),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_harmless(name: str) -> None:
+    began, before = time.process_time(), peak()
+    verdict(BOMBS[name][:FULL])
+    assert time.process_time() - began < SECONDS
+    assert peak() - before < 100_000_000
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@pytest.mark.parametrize("text", ["9" * 1_000_000, "1 + " * 250_000 + "1 = 2", "(" * 1_000_000])
+def test_a_text_longer_than_any_step_is_not_read(text: str) -> None:
+    assert tokens(text) == []
+    assert list(equations.find(tokens(text), {})) == []
+
+
+def test_a_long_prompt_costs_little() -> None:
+    began = time.process_time()
+    verdict("2 + 3 = 5", prompt="1 + 1 = 2 " * 5_000)
+    verdict("2 + 3 = 5", prompt="every dax is a wug. " * 2_500)
+    assert time.process_time() - began < SECONDS
+
+
+@pytest.mark.parametrize("unit", ["1 + ", "(1 + ", "a = ", "1 = ", "smallest of 1, ", "is equal to ", "1 x ", "\\frac{1}"])
+def test_time_grows_in_proportion(unit: str) -> None:
+    def seconds(size: int) -> float:
+        text = (unit * size)[:FULL]
+        began = time.process_time()
+        for _ in range(3):
+            verdict(text)
+        return time.process_time() - began
+
+    small = FULL // 8 // len(unit)
+    seconds(small)
+    assert seconds(small * 8) < 30 * seconds(small) + 0.1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=300), st.text(min_size=1, max_size=300))
+def test_the_parser_never_raises(prompt: str, text: str) -> None:
+    list(equations.find(tokens(text), {}))
+    numbers(prompt)
+
+
+ALPHABET = st.sampled_from(
+    [
+        *"0123456789.,+-*/^=<>()%$€x:;' \n",
+        " = ",
+        "\\frac{",
+        "}",
+        "**",
+        " of ",
+        "half",
+        " is equal to ",
+        "²",
+        "≈",
+        " 1/2",
+        "_",
+        "and ",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(ALPHABET, min_size=1, max_size=60).map("".join))
+def test_arithmetic_soup_never_raises(text: str) -> None:
+    if text.strip():
+        verdict(text, prompt=text)
