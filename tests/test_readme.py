@@ -14,8 +14,8 @@ from tunix_rt.settings import Settings
 COMMAND = Path(sys.executable).parent / "tunix-rt"
 README = (Path(__file__).parents[1] / "README.md").read_text()
 LINES = [shlex.split(line, comments=True) for line in re.findall(r"^tunix-rt .*$", README, re.MULTILINE)]
-# tests/test_demo.py runs what these stand for
-REAL_MODEL = ("RUN", "masks", "dev-reasoning-v2-eval", "run.zip", "BASE_EVALUATION")
+# what these stand for is run by tests/test_demo.py and tests/test_cli_data.py
+REAL_MODEL = ("FILE", "RUN", "masks", "dev-reasoning-v2-eval", "run.zip", "BASE_EVALUATION")
 
 
 def is_quick(line: list[str]) -> bool:
