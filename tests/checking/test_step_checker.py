@@ -119,6 +119,12 @@ def test_a_false_statement_is_wrong_and_says_what_is_true(text: str, expected: s
         "let n = 5",
         "the numbers 3, 4 = 12",
         "5 / 0 = 0",
+        "4a + 3b = 0, so 18a + b = 1/2",
+        "b^2 - 4ac > 0",
+        r"\(243 \mod 11 = 1\)",
+        "f'(1) = 0, g(2) = 4 / sqrt(16) = 1",
+        "Q(0 - 1) = (0 - 1 + 1)P(0 - 1) - 3",
+        "12 ± 2 + 1 = 0",
     ],
 )
 def test_what_cannot_be_judged_is_unchecked(text: str) -> None:
@@ -149,6 +155,7 @@ def test_a_rounded_value_may_stand_for_the_exact_one() -> None:
         ("2x = 5", "wrong"),
         ("so x = 3", "wrong"),
         ("y = 3", "unchecked"),
+        ("If x = 3, it is odd", "unchecked"),
     ],
 )
 def test_an_equation_must_hold_for_the_prompts_solution(text: str, verdict: str) -> None:

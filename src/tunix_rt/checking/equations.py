@@ -20,7 +20,8 @@ _BINDING = frozenset({
     "twice", "double", "triple", "thrice", "log", "ln", "sin", "cos", "tan", "mod", "average", "mean", "sum", "difference",
     "product", "quotient", "remainder", "ratio", "half",
 })  # fmt: skip
-_TIGHT = frozenset("!|#@&√∑∫\\~_")
+_TIGHT = frozenset("!|#@&~_'’")
+_BEYOND = frozenset("√∑∫∏∂±∓")
 _UNIT_NAMES = {plural: name for name in claims.UNITS for plural in (name, f"{name}s")}
 _UNIT_NAMES |= {"feet": "foot", "inches": "inch", "ft": "foot", "cm": "centimeter", "mm": "millimeter", "km": "kilometer"}
 _UNIT_NAMES |= {
@@ -97,14 +98,18 @@ def _chains(clause: list[Token], before: Token | None, exact: Exact) -> Iterator
             continue
         front, rest = _right(part, exact)
         yield Chain((*sides, front), tuple(relations), rest)
-        sides, relations = [_left(_next_sentence(rest) if rest else part, None, exact)], []
+        sides, relations = [_left(*_next_sentence(part, rest), exact)], []
     front, rest = _right(parts[-1], exact)
     yield Chain((*sides, front), (*relations, clause[signs[-1]].text), rest)
 
 
-def _next_sentence(rest: Sequence[Token]) -> Sequence[Token]:
-    """`= 7 and 7 * 2 =`: behind a finished side, `and` begins another statement."""
-    return rest[1:] if rest[0].text in ("and", "so", "then", "but") else rest
+def _next_sentence(part: Sequence[Token], rest: Sequence[Token]) -> tuple[Sequence[Token], Token | None]:
+    """`= 7 and 7 * 2 =`: behind a finished side, `and` begins another statement. Also the token in front of it."""
+    if not rest:
+        return part, None
+    if rest[0].text in ("and", "so", "then", "but"):
+        return rest[1:], None
+    return rest, part[len(part) - len(rest) - 1]
 
 
 def _left(part: Sequence[Token], before: Token | None, exact: Exact) -> Side:
@@ -130,7 +135,8 @@ def _free(lead: Sequence[Token], last: Token, first: Token, *, inside: bool) -> 
     """Whether an expression may begin at `first` behind these words."""
     touching = last.end == first.start
     if not inside:
-        return not (touching and (last.text in _TIGHT or last.text.startswith("\\")))
+        beyond = last.text in _BEYOND or last.text.startswith("\\")
+        return not (beyond or (touching and (last.text in _TIGHT or last.sort != "break")))
     if touching or last.sort != "word" or first.text == "-":
         return False
     return not any(token.text.lower() in _BINDING for token in lead[-3:])
@@ -152,7 +158,9 @@ def _right(part: Sequence[Token], exact: Exact) -> tuple[Side, tuple[Token, ...]
     except Unreadable:
         at = part[0].start if part else 0
         return Side(None, at, part[-1].end if part else at, False), ()
-    return Side(reading, part[0].start, reading.atoms[-1].end if reading.atoms else part[0].end, True), tuple(part[used:])
+    end, rest = reading.atoms[-1].end if reading.atoms else part[0].end, tuple(part[used:])
+    function = bool(rest) and rest[0].sort in ("word", "open") and rest[0].start == part[used - 1].end
+    return Side(None if function else reading, part[0].start, end, not function), rest
 
 
 def mismatch(chain: Chain) -> Mismatch | None:

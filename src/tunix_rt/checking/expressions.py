@@ -16,6 +16,10 @@ UNKNOWNS = frozenset("xyznk")
 CURRENCIES = {"$": "dollar", "¢": "cent", "€": "euro", "£": "pound", "¥": "yen"}
 _FRACTIONS = {"half": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4)}
 _MULTIPLES = {"dozen": 12, "hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_SHORT = frozenset({
+    "m", "g", "l", "h", "s", "d", "km", "cm", "mm", "kg", "mg", "ml", "cl", "ft", "in", "hr", "am", "pm", "mi", "lb", "oz",
+    "th", "st", "nd", "rd", "kb", "mb", "gb",
+})  # fmt: skip
 _NOT_UNITS = frozenset({
     "and", "or", "plus", "minus", "times", "over", "of", "is", "are", "was", "were", "so", "then", "which", "that", "the", "to",
     "than", "because", "since", "if", "when", "but", "remainder", "rem", "R", "r", "not", "means", "makes", "divided",
@@ -211,16 +215,23 @@ class _Reader:
         """Up to four words behind a number are its unit: `5 square meters`, `3 km/h`, `2 m^2`."""
         words: list[str] = []
         while (token := self.peek()) and len(words) < 4 and _names_unit(token):
+            if len(token.text) < 3 and token.text.lower() not in _SHORT and self.found[self.at - 1].end == token.start:
+                raise Unreadable  # the b of 3b is an unknown, the ac of 4ac are two
             words.append(token.text)
             self.at += 1
         after = self.peek(1)
         if words and self.sign("^") and after and after.text in ("2", "3"):
             self.at += 2
-        elif self.sign("/") and after and _names_unit(after):
+        elif self.sign("/") and after and _names_unit(after) and not self._called():
             words.append(f"per {after.text}")
             self.at += 2
         if words:
             self.units += (" ".join(words),)
+
+    def _called(self) -> bool:
+        """`/ sqrt(4)`: the word behind the sign is a function."""
+        after = self.peek(2)
+        return after is not None and after.sort == "open"
 
 
 def _names_unit(token: Token) -> bool:

@@ -1,5 +1,6 @@
 """Where the numbers of a chain come from, and what the chain then adds to what is known."""
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -8,6 +9,10 @@ from tunix_rt.checking.equations import Chain, Side, agreements, mismatch
 from tunix_rt.checking.expressions import Reading
 from tunix_rt.checking.findings import SHARES, Finding, Memory, plain
 from tunix_rt.checking.tokens import Token
+
+_SUPPOSED = re.compile(
+    r"\b(?:for|if|when|let|suppose|assume|assuming|case|with|at|try|set|take|where)\b[^.;\n]*$", re.IGNORECASE
+)
 
 
 def judge(chain: Chain, text: str, memory: Memory) -> Iterator[Finding]:
@@ -63,13 +68,14 @@ def _share(token: Token, reading: Reading) -> bool:
 
 def _equations(chain: Chain, text: str, memory: Memory) -> Iterator[Finding]:
     """An equation in the prompt's unknown holds for the value that the prompt's own equation gives. Without one, equations
-    that give the same value agree; one that gives another is left alone, for a letter may be used anew."""
+    that give the same value agree; one that gives another is left alone, for a letter may be used anew. `If x = 2` and its
+    like state nothing."""
     for i, relation in enumerate(chain.relations):
         left, right = chain.sides[i], chain.sides[i + 1]
         if relation != "=" or left.reading is None or right.reading is None:
             continue
         solved = solve(left.reading, right.reading)
-        if solved is None:
+        if solved is None or _SUPPOSED.search(text[max(0, left.start - 40) : left.start]):
             continue
         unknown, value = solved
         known = memory.solution.get(unknown)
