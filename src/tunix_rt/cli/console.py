@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tunix_rt import settings, values
+from tunix_rt import settings
 from tunix_rt.settings import Settings
 
 PLAIN_SECONDS = 15.0  # between two plain progress lines
@@ -115,7 +115,3 @@ def percent(value: float) -> str:
 
 def interval(pair: tuple[float, float] | list[float]) -> str:
     return f"[{100 * pair[0]:.1f}, {100 * pair[1]:.1f}]"
-
-
-def dump(data: Any) -> str:
-    return values.pretty(data).rstrip()

@@ -25,7 +25,7 @@ def _read(row: Row) -> dict[str, Any]:
     if "meta" in body:
         body["meta"] = _meta(body["meta"])
     if isinstance(body.get("steps"), str):
-        body["steps"] = _decoded(body["steps"], "steps")
+        body["steps"] = strict.nested(body["steps"], "steps")
     steps = body.get("steps")
     if isinstance(steps, list) and steps:
         rows = [_step(step, f"steps.{at}") for at, step in enumerate(steps)]
@@ -39,7 +39,7 @@ def _read(row: Row) -> dict[str, Any]:
 
 
 def _meta(meta: object) -> dict[str, Any]:
-    found = _decoded(meta, "meta")
+    found = strict.nested(meta, "meta")
     if not isinstance(found, dict):
         raise BadRow("wrong_type", f"'meta' is {values_type(found)}, expected an object.", "meta")
     return found
@@ -50,17 +50,8 @@ def _step(step: object, where: str) -> dict[str, Any]:
         raise BadRow("wrong_type", f"{where!r} is {values_type(step)}, expected an object.", where)
     kept = dict(step)
     if isinstance(kept.get("claims"), str) or ("claims" in kept and kept["claims"] is None):
-        kept["claims"] = _decoded(kept["claims"] or "[]", f"{where}.claims")
+        kept["claims"] = strict.nested(kept["claims"] or "[]", f"{where}.claims")
     return kept
-
-
-def _decoded(value: object, where: str) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return strict.loads(value)
-    except BadRow as error:
-        raise BadRow(error.code, f"{where!r} is text that is not JSON: {error.message}", where) from error
 
 
 def _increasing(indices: list[object]) -> None:

@@ -73,6 +73,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def nested(value: object, where: str) -> Any:
+    """What a field holds that may keep its JSON as text: `value` itself, or the text read under the same rules."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return loads(value)
+    except BadRow as error:
+        raise BadRow(error.code, f"{where!r} is text that is not JSON: {error.message}", where) from error
+
+
 def _constant(name: str) -> NoReturn:
     raise BadRow("not_finite", f"{name} is not a JSON number.")
 

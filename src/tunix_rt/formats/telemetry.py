@@ -57,14 +57,14 @@ def _read_genai(row: Row) -> dict[str, Any]:
     turns = [turn for name in names for turn in _genai_turns(found.get(name), name)]
     told = found.get("gen_ai.system_instructions")
     if told:
-        said, _ = _genai_parts(_json(told, "gen_ai.system_instructions"), "gen_ai.system_instructions")
+        said, _ = _genai_parts(strict.nested(told, "gen_ai.system_instructions"), "gen_ai.system_instructions")
         turns.insert(0, Turn("system", said))
     prompt, reply, system = chat.exchange(turns)
     return body(prompt, reply, without(found, *names, "gen_ai.system_instructions"), system=system)
 
 
 def _genai_turns(value: object, where: str) -> list[Turn]:
-    found = _json(value, where)
+    found = strict.nested(value, where)
     if not isinstance(found, list) or not found:
         raise BadRow("wrong_type", f"{where!r} is {values_type(found)}, expected a list of messages.", where)
     turns = []
@@ -81,15 +81,6 @@ def _genai_parts(value: object, where: str) -> tuple[str, str]:
     if any(isinstance(part, dict) and part.get("type") in ("tool_call", "tool_call_response") for part in value):
         raise BadRow("tool_turn", f"{where!r} calls a tool; a trace holds one question and one reply.", where)
     return chat.parts(value, where)
-
-
-def _json(value: object, where: str) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return strict.loads(value)
-    except BadRow as error:
-        raise BadRow(error.code, f"{where!r} is text that is not JSON: {error.message}", where) from error
 
 
 def _detect_openinference(row: Row) -> bool:
