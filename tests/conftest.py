@@ -1,13 +1,18 @@
 """A workspace for the whole test session, with the tiny model and the tiny datasets in it."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tunix_rt import datasets, models, settings
+import postgres
+from tunix_rt import datasets, models, settings, store
 from tunix_rt.datasets import Dataset
 from tunix_rt.models import BaseModel
 from tunix_rt.settings import Settings
+from tunix_rt.store import Store
+
+DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +43,37 @@ def unseen_sums(workspace: Settings) -> Dataset:
 @pytest.fixture(scope="session")
 def root() -> Path:
     return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Server]:
+    """A server whose database `migrated` has the newest schema."""
+    with postgres.running() as server:
+        server.command("CREATE DATABASE migrated")
+        store.open_store(Settings(home=Path("unused"), database=server.address("migrated"))).close()
+        yield server
+
+
+@pytest.fixture
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Settings]:
+    """A new workspace on the named database."""
+
+    def made(database: str) -> Settings:
+        address = request.getfixturevalue("postgresql").create("migrated") if database == "postgresql" else None
+        return Settings(home=tmp_path / "home", database=address)
+
+    return made
+
+
+@pytest.fixture(params=DATABASES)
+def either(request: pytest.FixtureRequest, home: Callable[[str], Settings]) -> Settings:
+    """A new workspace on each database in turn."""
+    return home(request.param)
+
+
+@pytest.fixture
+def opened(either: Settings) -> Iterator[Store]:
+    """The open database of that workspace."""
+    found = store.open_store(either)
+    yield found
+    found.close()

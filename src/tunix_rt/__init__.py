@@ -6,6 +6,8 @@ One module a stage, in the order of the flow:
     values        immutable values named by content; files that are complete or absent
     recipes       where the recipes that ship lie
     settings      the only reader of the environment
+    migrations    the database's schema, revision by revision
+    store         the database: SQLite in the workspace, or PostgreSQL
     claims        1   the closed table of statements a machine can check
     traces        1   a trace: prompt, typed steps, answer
     formats       1b  other people's files as traces, and traces as theirs

@@ -8,9 +8,13 @@ from tunix_rt.values import Value
 
 
 class Settings(Value):
-    """`home` is the workspace: datasets, models, runs, evaluations, evidence and caches live under it."""
+    """`home` is the workspace: datasets, models, runs, evaluations, evidence and caches live under it.
+
+    `database` is the address of a PostgreSQL database; None means SQLite in the workspace.
+    """
 
     home: Path
+    database: str | None = None
 
     @property
     def datasets(self) -> Path:
@@ -38,6 +42,6 @@ class Settings(Value):
 
 
 def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """`home` from the argument, else `TUNIX_RT_HOME`, else `~/.tunix-rt`."""
+    """`home` from the argument, else `TUNIX_RT_HOME`, else `~/.tunix-rt`; `database` from `TUNIX_RT_DATABASE`."""
     chosen = home or Path(environ.get("TUNIX_RT_HOME") or Path.home() / ".tunix-rt")
-    return Settings(home=chosen.expanduser().absolute())
+    return Settings(home=chosen.expanduser().absolute(), database=environ.get("TUNIX_RT_DATABASE") or None)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from tunix_rt import errors
 from tunix_rt.claims import Claim
-from tunix_rt.values import Value, read_jsonl
+from tunix_rt.values import Value, canonical, read_jsonl, sha256
 
 StepType = Literal[
     "given",
@@ -70,6 +70,12 @@ class Trace(Value):
     @property
     def id(self) -> str:
         return self.digest
+
+    @property
+    def content(self) -> bytes:
+        """16 bytes that name prompt, steps and answer: what stays the same wherever the trace came from."""
+        body = self.model_dump(mode="json", exclude_defaults=True, exclude={"meta"})
+        return bytes.fromhex(sha256(canonical([body["prompt"], body["steps"], body["final_answer"]]))[:32])
 
     def line(self) -> dict[str, Any]:
         """The JSONL object: version first, empty claims left out, meta always there."""

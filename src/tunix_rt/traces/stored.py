@@ -1,0 +1,223 @@
+"""The traces a workspace has captured or taken in: add, find, list and search them in its database.
+
+A row keeps the trace as its JSON line, of which its id is the hash. Rows are never changed; a mended trace is a new one whose
+`meta.parent` names the old one. Pages are keyset pages, newest first: page 5,000 costs what page 1 does.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    RowMapping,
+    Select,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+    text,
+)
+
+from tunix_rt import errors, values
+from tunix_rt.store import Instant, clock, metadata
+from tunix_rt.traces import Trace, searching
+
+TABLE = Table(
+    "traces",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("content", LargeBinary(16), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("parent", String(64)),
+    Column("created", Instant, nullable=False),
+    Column("body", Text, nullable=False),
+    Index(None, "content"),
+    Index(None, "source", "seq"),
+    sqlite_autoincrement=True,
+)
+BATCH = 2_000  # rows written by one statement
+LARGEST_PAGE = 1_000
+Key = Literal["id", "content"]
+
+
+class Stored(NamedTuple):
+    """A trace as the database has it; `source` says what brought it: an import format, "cli", "api"."""
+
+    seq: int
+    id: str
+    source: str
+    created: datetime
+    trace: Trace
+
+    def document(self) -> dict[str, Any]:
+        return {"id": self.id, "source": self.source, "created": self.created.isoformat(), "trace": self.trace.line()}
+
+
+class Page(NamedTuple):
+    """`next` continues the list; None at its end."""
+
+    data: tuple[Stored, ...]
+    next: str | None
+
+
+class Added(NamedTuple):
+    """How many of the traces are new here, and how many were here already (or came twice)."""
+
+    added: int
+    duplicates: int
+
+
+def add(connection: Connection, trace: Trace, source: str) -> tuple[Stored, bool]:
+    """Store one trace; False when the same trace is here already, which is then returned."""
+    made = add_many(connection, [trace], source)
+    return get(connection, trace.id), made.added == 1
+
+
+def add_many(connection: Connection, traces: Iterable[Trace], source: str, unique: Key = "id") -> Added:
+    """Store those that are not here yet, in order, streamed in batches.
+
+    `unique` decides what counts as here already: the same trace, or another with the same prompt, steps and answer.
+    """
+    added = total = 0
+    waiting = iter(traces)
+    while batch := list(islice(waiting, BATCH)):
+        total += len(batch)
+        added += _add_batch(connection, batch, source, unique)
+    return Added(added, total - added)
+
+
+def _add_batch(connection: Connection, batch: list[Trace], source: str, unique: Key) -> int:
+    rows = [_row(trace, source) for trace in batch]
+    first = {row[unique]: row for row in reversed(rows)}
+    here = set(connection.scalars(select(TABLE.c[unique]).where(TABLE.c[unique].in_(first))))
+    fresh = [row for row in rows if first[row[unique]] is row and row[unique] not in here]
+    if not fresh:
+        return 0
+    now = connection.scalar(select(clock()))
+    written = _INSERTS[connection.dialect.name](connection, [{**row, "created": now} for row in fresh])
+    by_id = dict(zip((row["id"] for row in rows), batch, strict=True))
+    searching.index(connection, [(seq, by_id[trace_id]) for trace_id, seq in written.items()])
+    return len(written)
+
+
+def _row(trace: Trace, source: str) -> dict[str, Any]:
+    parent = trace.meta.get("parent")
+    return {
+        "id": trace.id,
+        "content": trace.content,
+        "source": source,
+        "parent": parent if isinstance(parent, str) and len(parent) == 64 else None,
+        "body": values.jsonl_line(trace.line()).decode().rstrip("\n"),
+    }
+
+
+def _insert_sqlite(connection: Connection, rows: list[dict[str, Any]]) -> dict[str, int]:
+    """The writer's lock makes the next numbers ours."""
+    last = connection.scalar(_LAST)
+    numbered = [{**row, "seq": seq} for seq, row in enumerate(rows, start=int(last or 0) + 1)]
+    connection.execute(insert(TABLE), numbered)
+    return {row["id"]: row["seq"] for row in numbered}
+
+
+_LAST = text("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'traces'), 0)")
+_COLUMNS = ("id", "content", "source", "parent", "created", "body")
+_UNNEST = text(
+    "INSERT INTO traces (id, content, source, parent, created, body) SELECT * FROM unnest("
+    "cast(:id AS text[]), cast(:content AS bytea[]), cast(:source AS text[]), cast(:parent AS text[]), "
+    "cast(:created AS double precision[]), cast(:body AS text[])) ON CONFLICT (id) DO NOTHING RETURNING id, seq"
+)
+
+
+def _insert_postgresql(connection: Connection, rows: list[dict[str, Any]]) -> dict[str, int]:
+    """One statement for all rows; what another writer stored a moment ago is left out."""
+    columns = {name: [row[name] for row in rows] for name in _COLUMNS}
+    return {row.id: row.seq for row in connection.execute(_UNNEST, columns)}
+
+
+_INSERTS = {"sqlite": _insert_sqlite, "postgresql": _insert_postgresql}
+
+
+def get(connection: Connection, trace_id: str) -> Stored:
+    """The trace with that id, or the only one whose id starts so; `errors.NotFound`, `errors.Invalid` for an open question."""
+    found = connection.execute(_prefixed(trace_id).limit(2)).mappings().all()
+    if not found:
+        raise errors.NotFound(f"no trace {trace_id!r} is stored here.", trace=trace_id)
+    if len(found) > 1 and found[0]["id"] != trace_id:
+        raise errors.Invalid(f"several traces have an id that starts with {trace_id!r}; give more of it.", trace=trace_id)
+    return _stored(found[0])
+
+
+def _prefixed(start: str) -> Select[Any]:
+    """A range, which the index on ids answers on both databases whatever their collation."""
+    return select(TABLE).where(TABLE.c.id >= start, TABLE.c.id < start + "g").order_by(TABLE.c.id)
+
+
+def listed(
+    connection: Connection, *, after: str | None = None, limit: int = 50, source: str | None = None, parent: str | None = None
+) -> Page:
+    """A page of traces, newest first, of one source or with one parent if asked for."""
+    query = select(TABLE).order_by(TABLE.c.seq.desc())
+    if source is not None:
+        query = query.where(TABLE.c.source == source)
+    if parent is not None:
+        query = query.where(TABLE.c.parent == parent)
+    return _page(connection, query, after, limit)
+
+
+def search(connection: Connection, words: str, *, after: str | None = None, limit: int = 50) -> Page:
+    """A page of the traces whose prompt, steps or answer hold every word of `words`, newest first; "quoted words" stand
+    side by side. Case does not matter."""
+    return _page(connection, searching.narrowed(connection, select(TABLE), words).order_by(TABLE.c.seq.desc()), after, limit)
+
+
+def count(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(TABLE)) or 0
+
+
+def sources(connection: Connection) -> Mapping[str, int]:
+    """How many traces each source brought."""
+    rows = connection.execute(select(TABLE.c.source, func.count()).group_by(TABLE.c.source).order_by(TABLE.c.source))
+    return {row[0]: row[1] for row in rows}
+
+
+def stream(connection: Connection, source: str | None = None) -> Iterator[Trace]:
+    """Every stored trace in the order it came, read in pages."""
+    last = 0
+    while True:
+        query = select(TABLE).where(TABLE.c.seq > last).order_by(TABLE.c.seq).limit(LARGEST_PAGE)
+        rows = connection.execute(query if source is None else query.where(TABLE.c.source == source)).mappings().all()
+        if not rows:
+            return
+        yield from (_stored(row).trace for row in rows)
+        last = rows[-1]["seq"]
+
+
+def _page(connection: Connection, query: Select[Any], after: str | None, limit: int) -> Page:
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise errors.Invalid(f"a page holds 1 to {LARGEST_PAGE} traces, not {limit}.", field="limit")
+    if after is not None:
+        query = query.where(TABLE.c.seq < _cursor(after))
+    rows = connection.execute(query.limit(limit + 1)).mappings().all()
+    data = tuple(_stored(row) for row in rows[:limit])
+    return Page(data, str(data[-1].seq) if len(rows) > limit else None)
+
+
+def _cursor(after: str) -> int:
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise errors.Invalid(f"{after!r} is no cursor; use the 'next' of the page before.", field="after")
+    return int(after)
+
+
+def _stored(row: RowMapping) -> Stored:
+    trace = Trace.model_validate_json(row["body"])
+    return Stored(row["seq"], row["id"], row["source"], row["created"], trace)
