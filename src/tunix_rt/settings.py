@@ -37,6 +37,10 @@ class Settings(Value):
         return self.home / "evidence"
 
     @property
+    def artifacts(self) -> Path:
+        return self.home / "artifacts"
+
+    @property
     def compile_cache(self) -> Path:
         return self.home / "cache" / "xla"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from tunix_rt import errors
@@ -49,6 +50,15 @@ class Store:
         with _explained(self), self.reader.connect() as connection:
             yield connection
 
+    def problems(self) -> list[str]:
+        """What SQLite's own check of the whole file finds; PostgreSQL keeps checksums of its own and has no such statement."""
+        if self.dialect != "sqlite":
+            return []
+        with self.reading() as connection:
+            found = list(connection.exec_driver_sql("PRAGMA integrity_check").scalars())
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        return [line for line in found if line != "ok"] + [f"row {row[1]} of {row[0]} refers to nothing" for row in broken]
+
     def close(self) -> None:
         self.writer.dispose()
         self.reader.dispose()
@@ -64,7 +74,9 @@ def open_store(settings: Settings) -> Store:
         Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
         store = Store(_sqlite(url, "IMMEDIATE"), _sqlite(url, "DEFERRED"))
     else:
-        store = Store(_postgresql(url), _postgresql(url, default_transaction_read_only="on"))
+        store = Store(
+            _postgresql(url, "READ COMMITTED"), _postgresql(url, "REPEATABLE READ", default_transaction_read_only="on")
+        )
     try:
         with _explained(store):
             migrating.upgrade(store.writer)
@@ -108,9 +120,12 @@ def _sqlite(url: URL, begin: str) -> Engine:
     return engine
 
 
-def _postgresql(url: URL, **parameters: str) -> Engine:
+def _postgresql(url: URL, isolation: IsolationLevel, **parameters: str) -> Engine:
     options = " ".join(f"-c {name}={value}" for name, value in {"timezone": "UTC", **parameters}.items())
-    return create_engine(url, connect_args={"options": options, "connect_timeout": 10}, pool_size=16, pool_pre_ping=True)
+    arguments = {"options": options, "connect_timeout": 10}
+    return create_engine(
+        url, isolation_level=isolation, connect_args=arguments, pool_size=16, max_overflow=16, pool_pre_ping=True
+    )
 
 
 @contextmanager

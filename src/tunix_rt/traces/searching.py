@@ -89,3 +89,13 @@ def _columns(told: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _told(trace: Trace) -> str:
     return "\n".join((trace.prompt, *(step.content for step in trace.steps), trace.final_answer))
+
+
+def indexed(connection: Connection) -> int:
+    """How many traces a search looks through, noted ones included."""
+    counted = (
+        "SELECT count(*) FROM traces_words_docsize"
+        if connection.dialect.name == "sqlite"
+        else "SELECT count(*) FROM traces_words"
+    )
+    return (connection.scalar(text(counted)) or 0) + unindexed(connection)

@@ -4,11 +4,12 @@ A row keeps the trace as its JSON line, of which its id is the hash. Rows are ne
 `meta.parent` names the old one. Pages are keyset pages, newest first: page 5,000 costs what page 1 does.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
+from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -192,13 +193,38 @@ def sources(connection: Connection) -> Mapping[str, int]:
 
 def stream(connection: Connection, source: str | None = None) -> Iterator[Trace]:
     """Every stored trace in the order it came, read in pages."""
+    for page in _pages(connection, source):
+        yield from (_stored(row).trace for row in page)
+
+
+def reindex(connection: Connection) -> None:
+    """Index the words of all traces of a database that has no such index yet, as after restoring a backup."""
+    for page in _pages(connection, None):
+        searching.index(connection, [(row.seq, row.trace) for row in map(_stored, page)])
+
+
+def problems(connection: Connection) -> Iterator[str]:
+    """One sentence for each stored trace that is not what its id says, and for words that are not indexed."""
+    for page in _pages(connection, None):
+        for row in page:
+            try:
+                whole = _stored(row).trace.id == row["id"]
+            except ValidationError:
+                whole = False
+            if not whole:
+                yield f"trace {row['id']} (number {row['seq']}) is not what its id says"
+    if (indexed := searching.indexed(connection)) != (here := count(connection)):
+        yield f"{here} traces are stored but {indexed} can be searched"
+
+
+def _pages(connection: Connection, source: str | None) -> Iterator[Sequence[RowMapping]]:
     last = 0
     while True:
         query = select(TABLE).where(TABLE.c.seq > last).order_by(TABLE.c.seq).limit(LARGEST_PAGE)
         rows = connection.execute(query if source is None else query.where(TABLE.c.source == source)).mappings().all()
         if not rows:
             return
-        yield from (_stored(row).trace for row in rows)
+        yield rows
         last = rows[-1]["seq"]
 
 

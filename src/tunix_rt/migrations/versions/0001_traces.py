@@ -1,4 +1,4 @@
-"""Stored traces, and the words in them."""
+"""Stored traces, the words in them, and who uses which artifact."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,6 +24,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_traces_content", "traces", ["content"])
     op.create_index("ix_traces_source_seq", "traces", ["source", "seq"])
+    op.create_table(
+        "artifact_uses",
+        sa.Column("owner", sa.String(128), nullable=False),
+        sa.Column("name", sa.String(256), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("created", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("owner", "name", name="pk_artifact_uses"),
+    )
+    op.create_index("ix_artifact_uses_digest", "artifact_uses", ["digest"])
     if op.get_bind().dialect.name == "sqlite":
         op.execute("CREATE VIRTUAL TABLE traces_words USING fts5(told, content='', tokenize='unicode61 remove_diacritics 0')")
     else:
