@@ -4,6 +4,7 @@ A row keeps the trace as its JSON line, of which its id is the hash. Rows are ne
 `meta.parent` names the old one. Pages are keyset pages, newest first: page 5,000 costs what page 1 does.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -52,16 +53,20 @@ Key = Literal["id", "content"]
 
 
 class Stored(NamedTuple):
-    """A trace as the database has it; `source` says what brought it: an import format, "cli", "api"."""
+    """A trace as the database has it; `source` says what brought it: an import format, "cli", "api". `body` is its JSON line."""
 
     seq: int
     id: str
     source: str
     created: datetime
-    trace: Trace
+    body: str
+
+    @property
+    def trace(self) -> Trace:
+        return Trace.model_validate_json(self.body)
 
     def document(self) -> dict[str, Any]:
-        return {"id": self.id, "source": self.source, "created": self.created.isoformat(), "trace": self.trace.line()}
+        return {"id": self.id, "source": self.source, "created": self.created.isoformat(), "trace": json.loads(self.body)}
 
 
 class Page(NamedTuple):
@@ -245,5 +250,4 @@ def _cursor(after: str) -> int:
 
 
 def _stored(row: RowMapping) -> Stored:
-    trace = Trace.model_validate_json(row["body"])
-    return Stored(row["seq"], row["id"], row["source"], row["created"], trace)
+    return Stored(row["seq"], row["id"], row["source"], row["created"], row["body"])
