@@ -20,9 +20,9 @@ WRITER = """
 import io, sys, pathlib
 from tunix_rt.store import Artifacts
 data = bytes(range(256)) * 40_000
-print("ready", flush=True)
 for k in range(1_000):
     {put}
+    print(k, flush=True)
 """
 HONEST = "Artifacts(pathlib.Path(sys.argv[1])).put(io.BytesIO(data + str(k).encode()))"
 BROKEN = """import hashlib
@@ -68,8 +68,8 @@ def wrong_after_kills(folder: Path, put: str) -> int:
     for _ in range(KILLS):
         child = subprocess.Popen([sys.executable, "-c", WRITER.format(put=put), folder], stdout=subprocess.PIPE)
         assert child.stdout
-        child.stdout.readline()
-        time.sleep(0.02 + draw.random() * 0.1)
+        child.stdout.readline()  # one is whole; the kill meets one of the next
+        time.sleep(draw.random() * 0.1)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()

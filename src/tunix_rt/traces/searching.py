@@ -6,13 +6,12 @@ PostgreSQL takes 100 microseconds to index a trace, five times what storing it t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, text
 
 from tunix_rt import errors
-from tunix_rt.traces import Trace
 
 AT_ONCE = 100  # traces that PostgreSQL indexes as they come
 LONGEST = 200_000  # characters of a trace that are searched; PostgreSQL's own limit is 1 MB of positions
@@ -48,9 +47,14 @@ def narrowed(connection: Connection, query: Select[Any], asked: str) -> Select[A
     return query.where(text(_IN_POSTGRESQL).bindparams(asked=joined))
 
 
-def index(connection: Connection, rows: Sequence[tuple[int, Trace]]) -> None:
-    """Make new rows findable by their numbers."""
-    told = [{"seq": seq, "told": words(_told(trace))} for seq, trace in rows]
+def told(prompt: str, steps: Iterable[str], answer: str) -> str:
+    """The words of a trace."""
+    return words("\n".join((prompt, *steps, answer)))
+
+
+def index(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
+    """Make new traces findable: their numbers and their words."""
+    told = [{"seq": seq, "told": found} for seq, found in rows]
     if connection.dialect.name == "sqlite":
         connection.execute(text("INSERT INTO traces_words (rowid, told) VALUES (:seq, :told)"), told)
     else:
@@ -85,10 +89,6 @@ _TAKE = text(
 
 def _columns(told: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     return {"seq": [row["seq"] for row in told], "told": [row["told"] for row in told]}
-
-
-def _told(trace: Trace) -> str:
-    return "\n".join((trace.prompt, *(step.content for step in trace.steps), trace.final_answer))
 
 
 def indexed(connection: Connection) -> int:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -53,7 +54,7 @@ Key = Literal["id", "content"]
 
 
 class Stored(NamedTuple):
-    """A trace as the database has it; `source` says what brought it: an import format, "cli", "api". `body` is its JSON line."""
+    """A trace as the database has it: `body` is its JSON line, `source` what brought it (an import format, "cli", "api")."""
 
     seq: int
     id: str
@@ -83,6 +84,28 @@ class Added(NamedTuple):
     duplicates: int
 
 
+class Entry(NamedTuple):
+    """What is written of a trace; `told` are its words, for searching."""
+
+    id: str
+    content: bytes
+    parent: str | None
+    body: str
+    told: str
+
+    @classmethod
+    def of(cls, trace: Trace) -> "Entry":
+        body = values.jsonl_line(trace.line()).decode().rstrip("\n")
+        told = searching.told(trace.prompt, (step.content for step in trace.steps), trace.final_answer)
+        return cls(trace.id, trace.content, parent(trace.meta), body, told)
+
+
+def parent(meta: Mapping[str, Any]) -> str | None:
+    """The id of the trace this one mends, if it names one."""
+    found = meta.get("parent")
+    return found if isinstance(found, str) and len(found) == 64 else None
+
+
 def add(connection: Connection, trace: Trace, source: str) -> tuple[Stored, bool]:
     """Store one trace; False when the same trace is here already, which is then returned."""
     made = add_many(connection, [trace], source)
@@ -94,37 +117,34 @@ def add_many(connection: Connection, traces: Iterable[Trace], source: str, uniqu
 
     `unique` decides what counts as here already: the same trace, or another with the same prompt, steps and answer.
     """
+    return add_entries(connection, map(Entry.of, traces), source, unique)
+
+
+def add_entries(connection: Connection, entries: Iterable[Entry], source: str, unique: Key = "id") -> Added:
+    """The same for traces that are already in the form they are written in."""
     added = total = 0
-    waiting = iter(traces)
+    waiting = iter(entries)
     while batch := list(islice(waiting, BATCH)):
         total += len(batch)
         added += _add_batch(connection, batch, source, unique)
     return Added(added, total - added)
 
 
-def _add_batch(connection: Connection, batch: list[Trace], source: str, unique: Key) -> int:
-    rows = [_row(trace, source) for trace in batch]
-    first = {row[unique]: row for row in reversed(rows)}
+def _add_batch(connection: Connection, batch: list[Entry], source: str, unique: Key) -> int:
+    key = attrgetter(unique)
+    first = {key(entry): entry for entry in reversed(batch)}
     here = set(connection.scalars(select(TABLE.c[unique]).where(TABLE.c[unique].in_(first))))
-    fresh = [row for row in rows if first[row[unique]] is row and row[unique] not in here]
+    fresh = [entry for entry in reversed(first.values()) if key(entry) not in here]
     if not fresh:
         return 0
     now = connection.scalar(select(clock()))
-    written = _INSERTS[connection.dialect.name](connection, [{**row, "created": now} for row in fresh])
-    by_id = dict(zip((row["id"] for row in rows), batch, strict=True))
-    searching.index(connection, [(seq, by_id[trace_id]) for trace_id, seq in written.items()])
+    rows = [
+        {"id": entry.id, "content": entry.content, "source": source, "parent": entry.parent, "created": now, "body": entry.body}
+        for entry in fresh
+    ]
+    written = _INSERTS[connection.dialect.name](connection, rows)
+    searching.index(connection, [(written[entry.id], entry.told) for entry in fresh if entry.id in written])
     return len(written)
-
-
-def _row(trace: Trace, source: str) -> dict[str, Any]:
-    parent = trace.meta.get("parent")
-    return {
-        "id": trace.id,
-        "content": trace.content,
-        "source": source,
-        "parent": parent if isinstance(parent, str) and len(parent) == 64 else None,
-        "body": values.jsonl_line(trace.line()).decode().rstrip("\n"),
-    }
 
 
 def _insert_sqlite(connection: Connection, rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -205,7 +225,7 @@ def stream(connection: Connection, source: str | None = None) -> Iterator[Trace]
 def reindex(connection: Connection) -> None:
     """Index the words of all traces of a database that has no such index yet, as after restoring a backup."""
     for page in _pages(connection, None):
-        searching.index(connection, [(row.seq, row.trace) for row in map(_stored, page)])
+        searching.index(connection, [(row["seq"], Entry.of(_stored(row).trace).told) for row in page])
 
 
 def problems(connection: Connection) -> Iterator[str]:
