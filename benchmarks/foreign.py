@@ -8,8 +8,8 @@ Every line of a solution is a step. GSM8K's calculator notes `<<16-3-4=9>>` are 
 A wrong verdict on such a solution is a false alarm, unless the solution itself is mistaken; `--show 5` prints them to be read.
 
 Then mistakes are put in. `blind digit` changes one figure of one number somewhere in the steps without asking the parser
-whether it can read the place; the other kinds are those of `tunix_rt.checking.injecting`, which change calculations that it can. The
-reference of the hybrid mode is the solution as it was, its calculations written the short way.
+whether it can read the place; the other kinds are those of `tunix_rt.checking.injecting`, which change calculations that it
+can. The reference of the hybrid mode is the solution as it was, its calculations written the short way.
 """
 
 import argparse
