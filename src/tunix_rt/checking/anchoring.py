@@ -91,14 +91,14 @@ def _values(anchor: Anchor) -> frozenset[Result]:
 
 
 def _unmade(anchor: Anchor, prompt: str) -> Counter[Fraction]:
-    """What the reference works out before it is used, and the prompt does not give."""
-    given = set(numbers(prompt))
+    """What the reference works out before it uses it. A number that it uses first (`4 / 2 = 2`) has another source, which may
+    be a word of the prompt."""
+    used = set(numbers(prompt))
     made = Counter[Fraction]()
-    for one in anchor.read:
-        for result in (result for finding in one.findings for result in finding.results[:1]):
-            if isinstance(result, Fraction) and result not in given:
-                made[result] = 1
-    return made
+    for finding in (finding for one in anchor.read for finding in one.findings):
+        used.update(finding.operands)
+        made.update({result: 1 for result in finding.results[:1] if isinstance(result, Fraction) and result not in used})
+    return Counter(dict.fromkeys(made, 1))
 
 
 def _dropped(findings: Sequence[Finding], known: set[Fraction], made: Counter[Fraction]) -> Finding | None:
