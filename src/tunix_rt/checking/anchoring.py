@@ -46,7 +46,7 @@ def compare(trace: Trace, read: Sequence[Read], anchor: Anchor) -> list[StepChec
         wrong = _dropped(one.findings, known, open_results) or _foreign(one, everything)
         wrong = wrong or _deviation(one.findings, partner and partner.read, everything, strict=not arrived)
         wrong = wrong or (_unit(step.content, partner.content) if partner else None)
-        known.update(numbers(step.content))
+        known.update(one.written)
         open_results -= Counter(known)
         rows.append(_row(step, one, wrong))
     return rows
@@ -84,7 +84,7 @@ def main(findings: Sequence[Finding]) -> tuple[Result, ...]:
 
 
 def _values(anchor: Anchor) -> frozenset[Result]:
-    written = {value for step in anchor.trace.steps for value in numbers(step.content)}
+    written = {value for one in anchor.read for value in one.written}
     results = {result for one in anchor.read for finding in one.findings for result in finding.results}
     operands = {value for one in anchor.read for finding in one.findings for value in finding.operands}
     return frozenset({*written, *results, *operands, *numbers(anchor.trace.prompt)})

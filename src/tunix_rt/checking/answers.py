@@ -25,7 +25,7 @@ def judge(trace: Trace, read: Sequence[Read], solution: Collection[Fraction]) ->
     if value is not None:
         later = set(solution)
         later |= _behind(trace.steps[at].content, read[at].findings)
-        later |= {stated for step in trace.steps[at + 1 :] for stated in numbers(step.content)}
+        later |= {stated for one in read[at + 1 :] for stated in one.written}
         reached = [result for result in results if isinstance(result, Fraction)]
         reached += [stated for result in results if isinstance(result, str) and (stated := number(result)) is not None]
         return _numeric(answer, value, reached, later) if reached else AnswerCheck(verdict="unchecked")

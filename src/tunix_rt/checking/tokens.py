@@ -5,7 +5,7 @@ Signs are mapped character by character (× · ÷ − and their like), so a toke
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -30,7 +30,6 @@ _PATTERN = re.compile(
     |(?P<percent>%)
     |(?P<open>[(\[{])
     |(?P<close>[)\]}])
-    |(?P<space>[ \t\xa0]+)
     |(?P<break>[^ \t\xa0])""",
     re.VERBOSE,
 )
@@ -62,7 +61,12 @@ def tokens(text: str) -> list[Token]:
 
 def numbers(text: str) -> list[Fraction]:
     """Every number that the text writes."""
-    return [token.value for token in tokens(text) if token.sort == "number"]
+    return values(tokens(text))
+
+
+def values(found: Sequence[Token]) -> list[Fraction]:
+    """The numbers among tokens."""
+    return [token.value for token in found if token.sort == "number"]
 
 
 def _raw(text: str) -> Iterator[Token]:
@@ -71,7 +75,7 @@ def _raw(text: str) -> Iterator[Token]:
         make = _MAKERS.get(sort or "")
         if make is not None:
             yield from make(text, written, start, end)
-        elif sort not in ("space", "annotation"):
+        elif sort != "annotation":
             yield Token(sort, written, start, end)  # type: ignore[arg-type]
 
 
@@ -130,8 +134,9 @@ def _number(_text: str, written: str, start: int, end: int) -> Iterator[Token]:
     if end - start > LONGEST_NUMBER:
         yield Token("break", written[:LONGEST_NUMBER], start, end)
         return
-    decimals = len(written.partition(".")[2])
-    yield Token("number", written, start, end, Fraction(written.replace(",", "")), decimals)
+    plain = written.replace(",", "")
+    decimals = len(plain.partition(".")[2])
+    yield Token("number", written, start, end, Fraction(plain) if decimals else Fraction(int(plain)), decimals)
 
 
 _MAKERS: dict[str, Callable[[str, str, int, int], Iterator[Token]]] = {
