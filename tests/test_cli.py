@@ -67,6 +67,30 @@ def test_a_smoke_run_leaves_what_it_promises(smoke: Any) -> None:
     assert str(Path.home()) not in (folder / "config.json").read_text()
 
 
+def test_masks_shows_and_proves_what_the_run_was_trained_on(smoke: Any, workspace: Settings, root: Path) -> None:
+    arguments = ("masks", "--dataset", "dev-reasoning-v2", "--config", root / "recipes/train/sft_tiny.toml")
+    facts = document(*arguments, home=workspace.home)
+    assert facts["mask_digest"] == smoke["mask_digest"]
+    assert (facts["traces"], facts["too_long"]) == (550, 0)
+    shown = run(*arguments, home=workspace.home).stdout
+    assert "".join(token["text"] for token in facts["preview"][0]["tokens"]) in shown
+    assert facts["mask_digest"] in shown
+    assert "every trace fits a row" in shown
+
+
+def test_a_trace_that_no_row_can_hold_is_reported_and_not_trained_on(workspace: Settings, root: Path, tmp_path: Path) -> None:
+    config = tmp_path / "short.toml"
+    text = (root / "recipes/train/sft_tiny.toml").read_text(encoding="utf-8")
+    assert "row_tokens = 2048" in text
+    config.write_text(text.replace("row_tokens = 2048", "row_tokens = 256"), encoding="utf-8")
+    arguments = ("--dataset", "dev-reasoning-v2", "--config", config)
+    facts = document("masks", *arguments, home=workspace.home)
+    assert 0 < facts["too_long"] < 550
+    refused = run("train", *arguments, "--output", tmp_path / "out", "--device", "cpu", home=workspace.home, code=1)
+    assert facts["first_too_long"][:12] in refused.stderr
+    assert "a row has 256" in refused.stderr
+
+
 def test_the_same_seed_gives_the_same_losses_and_adapter(smoke: Any, workspace: Settings, root: Path, tmp_path: Path) -> None:
     config = root / "recipes/train/sft_tiny.toml"
     shared = ("--dataset", "dev-reasoning-v2", "--device", "cpu", "--smoke-steps", 2)

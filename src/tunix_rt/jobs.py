@@ -123,6 +123,7 @@ class MaskJob(Value):
     dataset: str
     dataset_digest: str
     instruction: str = Field(default=INSTRUCTION, min_length=1)
+    row_tokens: int = Field(default=256, ge=16, le=8192)
     device: Device = "cpu"
 
 

@@ -50,6 +50,17 @@ def test_hybrid_reports_the_earlier_of_both() -> None:
     assert first_wrong("hybrid", *steps) == (1, "reference")
 
 
+def test_a_number_that_the_reference_uses_before_it_makes_it_needs_no_step() -> None:
+    """The 2 of `4 / 2` is a word of the prompt; the reference does not work it out first."""
+
+    def made(*contents: str) -> Trace:
+        steps = tuple(Step(i=i, type="compute", content=content) for i, content in enumerate(contents, 1))
+        return Trace(prompt="Half of the 4 tubes are blue. How many?", steps=steps, final_answer="2")
+
+    check = checking.check(made("4/2 = 2 tubes"), reference=made("4 / 2 = 2 tubes"))
+    assert not check.wrong
+
+
 def test_hybrid_without_a_reference_is_free() -> None:
     one = trace("60 * 4 = 250")
     assert checking.check(one, mode="hybrid") == checking.check(one, mode="free")

@@ -3,14 +3,18 @@
 import resource
 import sys
 import time
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tunix_rt import checking
-from tunix_rt.checking import equations
+from tunix_rt.checking import Mode, equations
+from tunix_rt.checking.injecting import KINDS, inject
 from tunix_rt.checking.tokens import numbers, tokens
+from tunix_rt.claims import TABLE, Claim
 from tunix_rt.traces import Step, Trace
 
 SECONDS = 3.0
@@ -55,6 +59,12 @@ BOMBS = {
     "code": "__import__('os').system('true') = 0",
     "annotations": "<<" * (FULL // 2),
     "lines": "- " * (FULL // 2),
+    "dozens": "9 dozen " * (FULL // 8) + "= 1",
+    "endless": "0.9.." * (FULL // 5),
+    "parts": "1 ½ " * (FULL // 4),
+    "letters of algebra": "2s + " * (FULL // 5) + "16 = 2s",
+    "fractions in fractions": "\\frac{1}{" * (FULL // 9),
+    "years": "1 year is 12 months, " * (FULL // 21),
 }
 
 
@@ -128,3 +138,68 @@ ALPHABET = st.sampled_from(
 def test_arithmetic_soup_never_raises(text: str) -> None:
     if text.strip():
         verdict(text, prompt=text)
+
+
+SECONDS_A_TRACE = 3.0
+
+
+@pytest.mark.parametrize("unit", ["2 * 3 = 6 and ", "1/7 = 0.14, ", "2s + 3t = ", "if it is a dax it is a wug. "])
+def test_a_thousand_steps_take_bounded_time_in_every_mode(unit: str) -> None:
+    contents = [f"{unit * 2}{i} + {i} = {2 * i}" for i in range(1000)]
+    steps = tuple(Step(i=i, type="compute", content=content) for i, content in enumerate(contents, 1))
+    whole = Trace(prompt="2 3 9", steps=steps, final_answer="1998")
+    began = time.process_time()
+    check = checking.check(whole, reference=whole)
+    assert time.process_time() - began < SECONDS_A_TRACE
+    assert len(check.steps) == 1000
+
+
+WORDS = [
+    "the last number is 7", "letters of ", "l-e-m-o-n: l e m o n", "backwards: ", " reversed is ", " in capitals is ",
+    "1 the, 2 old", "3 times: ", "first letters: ", "in order: ", "smallest of ", " is ", "Every dax is a wug",
+    "so the answer is no", "if ", " remainder ", " then ", "therefore ", "area", "perimeter", "average", "½", "2½", "3.3...",
+    " dozen ", "2s + 4t",
+    "¾ x ", "\u2028", "\x85", "٣", "１２", "²³", "𝟙", "\u202e", "0", "-0", "1e9", "00.10", "'x'", "\\boxed{", "$", "years",
+    "1 hour", "km/h",
+]  # fmt: skip
+TEXT = st.one_of(
+    st.text(min_size=1, max_size=120),
+    st.lists(st.one_of(st.sampled_from(WORDS), ALPHABET), min_size=1, max_size=25).map("".join),
+)
+CLAIMS = st.builds(
+    Claim,
+    op=st.sampled_from([*TABLE]),
+    args=st.lists(st.one_of(st.integers(), st.text(max_size=8), st.booleans()), max_size=4).map(tuple),
+    result=st.one_of(st.integers(), st.text(max_size=8), st.booleans()),
+)
+
+
+@st.composite
+def any_trace(draw: st.DrawFn) -> Trace | None:
+    """A trace that the format accepts, whatever it says; None when the text drawn is not acceptable."""
+    contents = draw(st.lists(TEXT, min_size=1, max_size=5))
+    carried = draw(st.lists(st.lists(CLAIMS, max_size=2).map(tuple), min_size=len(contents), max_size=len(contents)))
+    try:
+        steps = tuple(
+            Step(i=i, type="compute", content=text, claims=claims)
+            for i, (text, claims) in enumerate(zip(contents, carried, strict=True), 1)
+        )
+        return Trace(prompt=draw(TEXT), steps=steps, final_answer=draw(TEXT))
+    except ValidationError:
+        return None
+
+
+@settings(max_examples=400, deadline=None)
+@given(any_trace(), any_trace(), st.sampled_from(get_args(Mode)))
+def test_no_valid_trace_makes_the_checker_raise(trace: Trace | None, other: Trace | None, mode: Mode) -> None:
+    if trace is None or (other is None and mode == "anchored"):
+        return
+    check = checking.check(trace, mode=mode, reference=other)
+    assert [step.i for step in check.steps] == [step.i for step in trace.steps]
+    assert 0 <= check.coverage <= 1
+    assert checking.check(trace, mode=mode, reference=other) == check
+    for step, judged in zip(trace.steps, check.steps, strict=True):
+        if judged.span is not None:
+            assert 0 <= judged.span[0] <= judged.span[1] <= len(step.content)
+    for kind in KINDS:
+        inject(trace, 1, kind)

@@ -9,7 +9,9 @@ from tunix_rt.checking import StepCheck, TraceCheck
 from tunix_rt.claims import Claim
 from tunix_rt.traces import Step, Trace
 
-NUMBERS = " ".join(map(str, range(101))) + " 1,234 $31.50 3/4 2 1/2 33.33 0.75"  # a prompt that gives every operand below
+NUMBERS = (
+    " ".join(map(str, range(101))) + " 1,234 $31.50 3/4 2 1/2 33.33 0.75 1.5 ½ 2½"
+)  # a prompt that gives every operand below
 
 
 def trace(*contents: str, prompt: str = NUMBERS, answer: str = "whatever") -> Trace:
@@ -57,6 +59,12 @@ def last(*contents: str, prompt: str = NUMBERS) -> StepCheck:
         "5 feet = 60 inches",
         "1 hour = 60 minutes",
         "3 dozen = 36",
+        "84 / 12 = 7 dozen eggs",
+        "3 dozen x 12 eggs/dozen = 36 eggs",
+        "4 - 1.5 = 2.5 dozen",
+        "¾ x 3/3 = 9/12",
+        "2½ + ½ = 3",
+        "2m + 3m = 5m",
         "48/2 = <<48/2=24>>24 clips",
         "**5 * 3 = 15**",
         "- 5 * 3 = 15",
@@ -94,6 +102,10 @@ def test_a_true_statement_is_ok(text: str) -> None:
         ("50 and 48 are the same", "different", "the same"),
         ("28 / 9 = 3 remainder 2", "3 remainder 1", "3 remainder 2"),
         ("20% means divide by 4", "5", "4"),
+        ("84 / 12 = 8 dozen eggs", "7", "8"),
+        ("3 dozen * 2 = 71", "72", "71"),
+        ("½ + ½ = 2", "1", "2"),
+        ("2m + 3m = 6m", "5", "6"),
     ],
 )
 def test_a_false_statement_is_wrong_and_says_what_is_true(text: str, expected: str, got: str) -> None:
@@ -125,6 +137,11 @@ def test_a_false_statement_is_wrong_and_says_what_is_true(text: str, expected: s
         "f'(1) = 0, g(2) = 4 / sqrt(16) = 1",
         "Q(0 - 1) = (0 - 1 + 1)P(0 - 1) - 3",
         "12 ± 2 + 1 = 0",
+        "4s + 16 = 2s + 32",
+        "The animals have 2g + 4s = 70 legs.",
+        "2D + 18 = 98",
+        "32 / 96 = 33.333...%",
+        "25 classmates + his 1 teacher + 1 himself = 27 people",
     ],
 )
 def test_what_cannot_be_judged_is_unchecked(text: str) -> None:
@@ -166,6 +183,8 @@ def test_one_mistake_is_reported_once() -> None:
     check = checked("14 * 2 = 27", "27 + 3 = 30", answer="30")
     assert [step.verdict for step in check.steps] == ["wrong", "ok"]
     assert check.first_wrong == 1
+    check = checked("10 / 4 = 2.4", "2.4 + 1 = 3.4", answer="3.4")
+    assert [step.verdict for step in check.steps] == ["wrong", "ok"]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +195,8 @@ def test_one_mistake_is_reported_once() -> None:
         (("3 * 4 = 12",), "13", "wrong"),
         (("7 / 2 = 3.5",), "4", "ok"),
         (("3 * 4 = 12", "Half of that is 6"), "6", "ok"),
+        (("3 * 4 = 12, so half of that is 6",), "6", "ok"),
+        (("6 is half, for 3 * 4 = 12",), "6", "wrong"),
         (("28 / 9 = 3 remainder 1",), "1", "ok"),
         (("15 and 16 are different, so the answer is no",), "yes", "wrong"),
         (("Think.",), "5", "unchecked"),

@@ -1,5 +1,6 @@
 """The trained part is the declared one, for every trace; a tokenizer that loses text is refused."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +8,23 @@ import pytest
 
 from tunix_rt import errors, jobs, traces, values
 from tunix_rt.datasets import Dataset
-from tunix_rt.engine import masks
+from tunix_rt.engine import masks, packing
 from tunix_rt.engine.prompts import Example, Prompts
-from tunix_rt.jobs import Inputs, MaskJob
+from tunix_rt.jobs import Batch, Inputs, MaskJob
 from tunix_rt.models import BaseModel
 from tunix_rt.traces import Step, Trace
 
 
-def prove(tiny: BaseModel, dataset: Dataset, folder: Path, instruction: str = jobs.INSTRUCTION) -> dict[str, Any]:
+def prove(
+    tiny: BaseModel, dataset: Dataset, folder: Path, instruction: str = jobs.INSTRUCTION, row_tokens: int = 256
+) -> dict[str, Any]:
     job = MaskJob(
         model="tiny",
         model_digest=tiny.digest,
         dataset=dataset.manifest.name,
         dataset_digest=dataset.manifest.digest,
         instruction=instruction,
+        row_tokens=row_tokens,
     )
     return masks.prove(job, Inputs(model=tiny.folder, dataset=dataset.path.parent), folder)
 
@@ -64,3 +68,87 @@ def test_text_that_holds_a_special_token_is_refused(tiny: BaseModel) -> None:
     trace = Trace(prompt="Say it.", steps=(Step(i=1, type="compute", content="a <|im_end|> b"),), final_answer="b")
     with pytest.raises(errors.Failed, match="not the declared steps and answer"):
         masks.conforming(Prompts(tiny.folder, jobs.INSTRUCTION), trace)
+
+
+class Moved(Prompts):
+    """A mask that begins a token late, or early."""
+
+    by = 1
+
+    def example(self, trace: Trace) -> Example:
+        whole = super().example(trace)
+        return whole._replace(prefix=whole.prefix + self.by)
+
+
+class Early(Moved):
+    by = -1
+
+
+@pytest.mark.parametrize("broken", [Moved, Early])
+def test_a_mask_that_is_off_by_one_token_is_refused(tiny: BaseModel, sums: Dataset, broken: type[Prompts]) -> None:
+    trace = next(traces.read(sums.path))
+    with pytest.raises(errors.Failed, match="training prefix is not the inference prefix"):
+        masks.conforming(broken(tiny.folder, jobs.INSTRUCTION), trace)
+
+
+class Silent(Prompts):
+    """A renderer that leaves nothing but the end of the turn."""
+
+    def example(self, trace: Trace) -> Example:
+        whole = super().example(trace)
+        return Example(whole.id, (*whole.tokens[: whole.prefix], whole.tokens[-1]), whole.prefix)
+
+
+def test_a_trace_with_nothing_to_train_on_is_refused(tiny: BaseModel, sums: Dataset) -> None:
+    with pytest.raises(errors.Failed, match="there is nothing to train on"):
+        masks.conforming(Silent(tiny.folder, jobs.INSTRUCTION), next(traces.read(sums.path)))
+
+
+REPLY = "{{ m['content'] }}"
+TEMPLATES = {
+    "drops the reply's first character": "{{ m['content'][1:] if m['role'] == 'assistant' else m['content'] }}",
+    "strips lines from the reply": "{{ m['content'].split('\n')[-1] if m['role'] == 'assistant' else m['content'] }}",
+    "writes the question otherwise when it is answered": (
+        "{{ m['content'] if m['role'] != 'user' or not messages[-1]['role'] == 'assistant' else m['content'] ~ '!' }}"
+    ),
+}
+
+
+def templated(tiny: BaseModel, folder: Path, content: str) -> Prompts:
+    """The tiny tokenizer with a chat template that writes a message's content in this way."""
+    shutil.copytree(tiny.folder, folder)
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n" + content + "<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    config = values.read_json(folder / "tokenizer_config.json")
+    config.pop("chat_template", None)
+    values.write_json(folder / "tokenizer_config.json", config)
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    return Prompts(folder, jobs.INSTRUCTION)
+
+
+def test_a_sound_template_passes(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
+    trace = next(traces.read(sums.path))
+    assert masks.conforming(templated(tiny, tmp_path / "sound", REPLY), trace).id == trace.id
+
+
+@pytest.mark.parametrize("content", TEMPLATES.values(), ids=TEMPLATES)
+def test_a_template_that_rewrites_the_conversation_is_refused(
+    tiny: BaseModel, sums: Dataset, tmp_path: Path, content: str
+) -> None:
+    with pytest.raises(errors.Failed, match="chat template writes the conversation another way"):
+        masks.conforming(templated(tiny, tmp_path / "broken", content), next(traces.read(sums.path)))
+
+
+def test_traces_that_training_would_refuse_are_reported(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
+    """What is longer than a row is neither cut nor hidden."""
+    facts = prove(tiny, sums, tmp_path)
+    assert (facts["too_long"], facts["first_too_long"]) == (0, None)
+    short = prove(tiny, sums, tmp_path, row_tokens=facts["longest"] - 1)
+    assert short["too_long"] >= 1
+    assert short["first_too_long"] in {trace.id for trace in traces.read(sums.path)}
+    assert short["mask_digest"] == facts["mask_digest"]
+    examples = [masks.conforming(Prompts(tiny.folder, jobs.INSTRUCTION), trace) for trace in traces.read(sums.path)]
+    with pytest.raises(errors.Invalid, match=rf"trace {short['first_too_long'][:12]} has"):
+        packing.plan(examples, Batch(row_tokens=facts["longest"] - 1), 0, 1)

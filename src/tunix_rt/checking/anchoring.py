@@ -4,7 +4,6 @@ Steps are paired by place when both traces have the same number of steps and the
 without a partner only has to arrive at some value of the reference. Another road to the reference's answer is not an error.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -40,14 +39,15 @@ def compare(trace: Trace, read: Sequence[Read], anchor: Anchor) -> list[StepChec
     known = set(numbers(trace.prompt))
     arrived = same(trace.final_answer, anchor.trace.final_answer)
     everything = _values(anchor)
+    told = _told_numbers(everything) if any(one.check.verdict == "ungrounded" for one in read) else frozenset()
     open_results = _unmade(anchor, trace.prompt)
     for place, (step, one) in enumerate(zip(trace.steps, read, strict=True)):
         partner = _partner(trace, anchor, place)
-        wrong = _dropped(one.findings, known, open_results) or _foreign(one, everything)
+        wrong = _dropped(one.findings, known, open_results) or _foreign(one, told)
         wrong = wrong or _deviation(one.findings, partner and partner.read, everything, strict=not arrived)
         wrong = wrong or (_unit(step.content, partner.content) if partner else None)
-        known.update(numbers(step.content))
-        open_results -= Counter(known)
+        known.update(one.written)
+        open_results.difference_update(one.written)
         rows.append(_row(step, one, wrong))
     return rows
 
@@ -84,40 +84,44 @@ def main(findings: Sequence[Finding]) -> tuple[Result, ...]:
 
 
 def _values(anchor: Anchor) -> frozenset[Result]:
-    written = {value for step in anchor.trace.steps for value in numbers(step.content)}
+    written = {value for one in anchor.read for value in one.written}
     results = {result for one in anchor.read for finding in one.findings for result in finding.results}
     operands = {value for one in anchor.read for finding in one.findings for value in finding.operands}
     return frozenset({*written, *results, *operands, *numbers(anchor.trace.prompt)})
 
 
-def _unmade(anchor: Anchor, prompt: str) -> Counter[Fraction]:
-    """What the reference works out before it is used, and the prompt does not give."""
-    given = set(numbers(prompt))
-    made = Counter[Fraction]()
-    for one in anchor.read:
-        for result in (result for finding in one.findings for result in finding.results[:1]):
-            if isinstance(result, Fraction) and result not in given:
-                made[result] = 1
+def _unmade(anchor: Anchor, prompt: str) -> set[Fraction]:
+    """What the reference works out before it uses it. A number that it uses first (`4 / 2 = 2`) has another source, which may
+    be a word of the prompt."""
+    used = set(numbers(prompt))
+    made: set[Fraction] = set()
+    for finding in (finding for one in anchor.read for finding in one.findings):
+        used.update(finding.operands)
+        made.update(result for result in finding.results[:1] if isinstance(result, Fraction) and result not in used)
     return made
 
 
-def _dropped(findings: Sequence[Finding], known: set[Fraction], made: Counter[Fraction]) -> Finding | None:
+def _dropped(findings: Sequence[Finding], known: set[Fraction], made: set[Fraction]) -> Finding | None:
     """A step that uses what the reference works out first and this trace has not."""
     own: set[Fraction] = set()
     for finding in findings:
         for value in finding.operands:
-            if value in made and made[value] > 0 and value not in known and value not in own:
+            if value in made and value not in known and value not in own:
                 return finding._replace(kind="dropped step", expected=f"a step that gives {plain(value)}", got=plain(value))
         own.update(value for value in finding.results if isinstance(value, Fraction))
     return None
 
 
-def _foreign(one: Read, everything: frozenset[Result]) -> Finding | None:
+def _told_numbers(everything: frozenset[Result]) -> frozenset[str]:
+    return frozenset(plain(value) for value in everything if isinstance(value, Fraction))
+
+
+def _foreign(one: Read, told: frozenset[str]) -> Finding | None:
     """A number from nowhere that the reference does not have either."""
     check = one.check
     if check.verdict != "ungrounded" or check.got is None:
         return None
-    if check.got in {plain(value) for value in everything if isinstance(value, Fraction)}:
+    if check.got in told:
         return None
     return Finding(
         "operand", ok=False, expected="a number that was given or worked out", got=check.got, span=check.span or (0, 0)

@@ -24,7 +24,8 @@ def judge(trace: Trace, read: Sequence[Read], solution: Collection[Fraction]) ->
     value = number(answer)
     if value is not None:
         later = set(solution)
-        later |= {stated for step in trace.steps[at + 1 :] for stated in numbers(step.content)}
+        later |= _behind(trace.steps[at].content, read[at].findings)
+        later |= {stated for one in read[at + 1 :] for stated in one.written}
         reached = [result for result in results if isinstance(result, Fraction)]
         reached += [stated for result in results if isinstance(result, str) and (stated := number(result)) is not None]
         return _numeric(answer, value, reached, later) if reached else AnswerCheck(verdict="unchecked")
@@ -33,6 +34,12 @@ def judge(trace: Trace, read: Sequence[Read], solution: Collection[Fraction]) ->
 
 def _results(findings: Sequence[Finding]) -> list[Fraction | str | tuple[str, ...]]:
     return [result for finding in findings for result in finding.results]
+
+
+def _behind(text: str, findings: Sequence[Finding]) -> set[Fraction]:
+    """The numbers that a step writes behind its last statement: `so x = 4 + 1 = 5 and the sum is 7`."""
+    ends = [finding.span[1] for finding in findings]
+    return set(numbers(text[max(ends) :])) if all(ends) else set()
 
 
 def _numeric(answer: str, value: Fraction, reached: list[Fraction], later: set[Fraction]) -> AnswerCheck:

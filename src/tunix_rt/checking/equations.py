@@ -139,7 +139,7 @@ def _free(lead: Sequence[Token], last: Token, first: Token, *, inside: bool) -> 
         return not (beyond or (touching and (last.text in _TIGHT or last.sort != "break")))
     if touching or last.sort != "word" or first.text == "-":
         return False
-    return not any(token.text.lower() in _BINDING for token in lead[-3:])
+    return not any(token.text.lower() in _BINDING or token.sort == "operator" for token in lead[-3:])
 
 
 def _whole(part: Sequence[Token], exact: Exact) -> Side | None:
@@ -192,13 +192,15 @@ def agree(a: Reading, b: Reading, relation: str) -> bool | None:
         return claims.RELATIONS[relation](a.value, b.value)
     if a.value == b.value or _percent_agrees(a, b):
         return True if not _slipped(a, b) else converted(a, b)
+    if (a.dozens or b.dozens) and a.value in (b.value * 12, b.value / 12):
+        return True
     if (changed := converted(a, b)) is not None:
         return changed
     names = {*_known(a), *_known(b)}
     definition = a.bare and b.bare and a.units != b.units and not (len(names) == 1 and _known(a) == _known(b))
     if definition or len({claims.UNITS[name][0] for name in names}) < len(names):
         return None
-    return _displayed(a, b, relation) or _displayed(b, a, relation)
+    return displayed(a, b, relation) or displayed(b, a, relation)
 
 
 def _slipped(a: Reading, b: Reading) -> bool:
@@ -232,7 +234,7 @@ def _percent_agrees(a: Reading, b: Reading) -> bool:
     )
 
 
-def _displayed(exact: Reading, shown: Reading, relation: str) -> bool:
+def displayed(exact: Reading, shown: Reading, relation: str) -> bool:
     """Within half a unit of the last place that `shown` displays."""
     if not shown.bare:
         return False

@@ -31,7 +31,8 @@ class Unreadable(Exception):
 
 
 class Reading(NamedTuple):
-    """`many * unknown + value`. `atoms` are the numbers written in it, `units` what stands behind or before them."""
+    """`many * unknown + value`. `atoms` are the numbers written in it, `units` what stands behind or before them. A dozen
+    counts as 12 in the value; `dozens` says that somebody may have taken it for a unit (`84 / 12 = 7 dozen`)."""
 
     value: Fraction
     many: Fraction
@@ -39,6 +40,7 @@ class Reading(NamedTuple):
     atoms: tuple[Token, ...]
     units: tuple[str, ...]
     percent: bool
+    dozens: bool = False
 
     @property
     def bare(self) -> bool:
@@ -67,7 +69,10 @@ def read_front(found: Sequence[Token], exact: Exact = MappingProxyType({})) -> t
     rest = reader.peek()
     if rest is not None and rest.sort not in ("word", "break", "close", "open"):
         raise Unreadable
-    return Reading(value, many, reader.unknown, tuple(reader.atoms), reader.units, reader.percent), reader.at
+    if reader.algebraic:
+        raise Unreadable
+    atoms = tuple(reader.atoms)
+    return Reading(value, many, reader.unknown, atoms, reader.units, reader.percent, reader.dozens), reader.at
 
 
 Pair = tuple[Fraction, Fraction]  # how often the unknown, and the constant
@@ -77,8 +82,14 @@ class _Reader:
     def __init__(self, found: Sequence[Token], exact: Mapping[Fraction, Fraction]) -> None:
         self.found, self.exact, self.at = found, exact, 0
         self.atoms: list[Token] = []
-        self.unknown, self.percent = "", False
+        self.unknown, self.percent, self.dozens = "", False, False
+        self.added, self.lettered = False, False
         self.units: tuple[str, ...] = ()
+
+    @property
+    def algebraic(self) -> bool:
+        """`2g + 4s`, `2s + 16`: in a sum of unlike things a letter that touches a number is an unknown, not grams."""
+        return self.added and self.lettered and (len(set(self.units)) > 1 or len(self.units) < len(self.atoms))
 
     def peek(self, ahead: int = 0) -> Token | None:
         return self.found[self.at + ahead] if self.at + ahead < len(self.found) else None
@@ -93,6 +104,7 @@ class _Reader:
         total = self.term(depth)
         while sign := self.sign("+", "-"):
             self.at += 1
+            self.added = True
             other = self.term(depth)
             total = (total[0] + other[0], total[1] + other[1]) if sign == "+" else (total[0] - other[0], total[1] - other[1])
             _bounded(total)
@@ -197,6 +209,7 @@ class _Reader:
         if following and following.text in _MULTIPLES:
             self.at += 1
             value *= _MULTIPLES[following.text]
+            self.dozens |= following.text == "dozen"
         elif following and following.sort == "percent":
             self.at += 1
             self.percent = True
@@ -217,6 +230,7 @@ class _Reader:
         while (token := self.peek()) and len(words) < 4 and _names_unit(token):
             if len(token.text) < 3 and token.text.lower() not in _SHORT and self.found[self.at - 1].end == token.start:
                 raise Unreadable  # the b of 3b is an unknown, the ac of 4ac are two
+            self.lettered |= len(token.text) == 1 and self.found[self.at - 1].end == token.start
             words.append(token.text)
             self.at += 1
         after = self.peek(1)

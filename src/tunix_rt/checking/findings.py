@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from tunix_rt.checking.tokens import numbers
-
 Result = Fraction | str | tuple[str, ...]
 
 
@@ -93,8 +91,8 @@ class Memory:
     last: tuple[Result, ...] = ()
 
     @classmethod
-    def of(cls, prompt: str) -> "Memory":
-        written = numbers(prompt)
+    def of(cls, prompt: str, written: list[Fraction]) -> "Memory":
+        """`written`: the numbers of the prompt."""
         words = (_WORD_NUMBERS.get(word.lower()) for word in _WORD.findall(prompt[:50_000]))
         counts = (len(written), len(written) - 1)
         parts = (100 / value for value in written if value)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 
-from tunix_rt.checking.equations import Chain, Side, agreements, mismatch
+from tunix_rt.checking.equations import Chain, Side, agreements, displayed, mismatch
 from tunix_rt.checking.expressions import Reading
 from tunix_rt.checking.findings import SHARES, Finding, Memory, plain
 from tunix_rt.checking.tokens import Token
@@ -99,5 +99,5 @@ def _learn_exact(sides: list[Side], memory: Memory) -> None:
     """33.33 written for 100 / 3: later steps that use 33.33 may mean 100 / 3."""
     for before, after in pairwise(sides):
         a, b = before.reading, after.reading
-        if a and b and b.bare and b.atoms[0].decimals and a.value != b.value and not b.percent:
+        if a and b and not b.percent and a.value != b.value and displayed(a, b, "="):
             memory.exact[b.value] = a.value

@@ -77,6 +77,8 @@ def _site(text: str, found: list[Token], chain: Chain) -> Site | None:
     first, last = sides[0].reading, sides[-1].reading
     if first is None or last is None or first.bare or not last.bare or sides[-1] != chain.sides[-1]:
         return None
+    if first.value != last.value and not last.percent and not equations.displayed(first, last, "≈"):
+        return None  # `12 * 1 = 12 inches = 1 foot` ends in another unit than it begins
     start = tuple(token for token in found if sides[0].start <= token.start and token.end <= sides[0].end)
     return Site(text, start, last.atoms[0], last.value, last.percent)
 

@@ -1,7 +1,7 @@
 """One step: normalise, find what it states, evaluate, ask where the numbers come from, and give a verdict."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
@@ -9,25 +9,28 @@ from typing import NamedTuple
 from tunix_rt import claims, errors
 from tunix_rt.checking import equations, grounding, logic, plans, words
 from tunix_rt.checking.findings import Finding, Memory, plain
-from tunix_rt.checking.tokens import numbers, tokens
+from tunix_rt.checking.tokens import Token, tokens, values
 from tunix_rt.checking.verdicts import StepCheck, Verdict
 from tunix_rt.traces import Step
 
+_RULES = (*words.RULES, *logic.RULES, *plans.RULES)
 _NUMERIC = frozenset({"number", "integer"})
 
 
 class Read(NamedTuple):
-    """A step's verdict on its own, and the statements it rests on."""
+    """A step's verdict on its own, the statements it rests on, and the numbers that it writes."""
 
     check: StepCheck
     findings: tuple[Finding, ...]
+    written: list[Fraction]
 
 
 def prepare(prompt: str) -> Memory:
     """What is known before the first step; an equation of the prompt in one unknown gives the value it has to have, unless a
     line break leaves open where the equation begins."""
-    memory = Memory.of(prompt)
-    solved = {*_solved(prompt), *_solved(" ".join(prompt.split()))}
+    found, flat = tokens(prompt), " ".join(prompt.split())
+    memory = Memory.of(prompt, values(found))
+    solved = {*_solved(found), *_solved(found if flat == prompt else tokens(flat))}
     names = Counter(name for name, _ in solved)
     memory.solution.update({name: value for name, value in solved if names[name] == 1})
     memory.asked = frozenset(memory.solution)
@@ -35,27 +38,29 @@ def prepare(prompt: str) -> Memory:
     return memory
 
 
-def _solved(text: str) -> Iterator[tuple[str, Fraction]]:
-    for chain in equations.find(tokens(text), {}):
+def _solved(found: Sequence[Token]) -> Iterator[tuple[str, Fraction]]:
+    for chain in equations.find(found, {}):
         for left, right in pairwise(chain.sides):
-            if left.reading and right.reading and (found := grounding.solve(left.reading, right.reading)):
-                yield found
+            if left.reading and right.reading and (solution := grounding.solve(left.reading, right.reading)):
+                yield solution
 
 
 def read(step: Step, memory: Memory) -> Read:
     """The verdict of one step in free mode; `memory` learns what the step states."""
-    findings = tuple(_findings(step.content, memory))
-    carried = tuple(_carried(step))
+    found = tokens(step.content)
+    written = values(found)
+    findings = tuple(_findings(step.content, found, memory))
+    carried = tuple(_carried(step, frozenset(written)))
     wrong = next((finding for finding in (*findings, *carried) if not finding.ok), None)
     loose = _loose(findings, memory)
-    _learn(findings, step.content, memory)
+    _learn(findings, written, memory)
     every = (*findings, *carried)
     if wrong is not None:
-        return Read(_verdict(step, "wrong", wrong), every)
+        return Read(_verdict(step, "wrong", wrong), every, written)
     if loose is not None:
         check = StepCheck(i=step.i, verdict="ungrounded", kind="operand", got=plain(loose[1]), span=loose[0].span)
-        return Read(check, every)
-    return Read(StepCheck(i=step.i, verdict="ok" if every else "unchecked"), every)
+        return Read(check, every, written)
+    return Read(StepCheck(i=step.i, verdict="ok" if every else "unchecked"), every, written)
 
 
 def _verdict(step: Step, verdict: Verdict, finding: Finding) -> StepCheck:
@@ -64,16 +69,16 @@ def _verdict(step: Step, verdict: Verdict, finding: Finding) -> StepCheck:
     return StepCheck(i=step.i, verdict=verdict, kind=finding.kind, expected=expected, got=got, span=finding.span)
 
 
-def _findings(text: str, memory: Memory) -> Iterator[Finding]:
+def _findings(text: str, found: Sequence[Token], memory: Memory) -> Iterator[Finding]:
     stripped = " ".join(text.split())
     taken = False
-    for rule in (*words.RULES, *logic.RULES, *plans.RULES):
+    for rule in _RULES:
         finding = rule(stripped, memory)
         if finding is not None:
             taken |= rule in plans.EXCLUSIVE
             yield finding
     if not taken:
-        for chain in equations.find(tokens(text), memory.exact):
+        for chain in equations.find(found, memory.exact):
             yield from grounding.judge(chain, text, memory)
 
 
@@ -88,17 +93,16 @@ def _loose(findings: tuple[Finding, ...], memory: Memory) -> tuple[Finding, Frac
     return None
 
 
-def _learn(findings: tuple[Finding, ...], text: str, memory: Memory) -> None:
-    memory.derived.update(numbers(text))
+def _learn(findings: tuple[Finding, ...], written: Iterable[Fraction], memory: Memory) -> None:
+    memory.derived.update(written)
     for finding in findings:
         memory.derived.update(value for value in finding.results if isinstance(value, Fraction))
         if finding.results:
             memory.last = finding.results
 
 
-def _carried(step: Step) -> Iterator[Finding]:
+def _carried(step: Step, shown: frozenset[Fraction]) -> Iterator[Finding]:
     """The claims that the step carries: true, and about the numbers that its text shows."""
-    shown: frozenset[Fraction] | None = None
     for claim in step.claims:
         try:
             if not claims.holds(claim):
@@ -108,7 +112,6 @@ def _carried(step: Step) -> Iterator[Finding]:
             yield Finding(claim.op, ok=False, expected=error.message, got=str(claim.result))
             continue
         if claims.TABLE[claim.op].result in _NUMERIC:
-            shown = frozenset(numbers(step.content)) if shown is None else shown
             result = Fraction(claims.number(claim.result))
             if result not in shown and abs(result) not in shown and result.denominator <= 100:
                 yield Finding(claim.op, ok=False, expected=plain(result), got="a text that does not show it")

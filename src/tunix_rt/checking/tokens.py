@@ -4,7 +4,8 @@ Signs are mapped character by character (× · ÷ − and their like), so a toke
 """
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -16,6 +17,8 @@ LONGEST_NUMBER = 40  # characters; a longer one is not read as a number
 _SIGNS = str.maketrans("×·✕∙⋅÷−–⁄＝（）％", "*****/--/=()%")
 _PATTERN = re.compile(
     r"""(?P<annotation><<[^<>\n]{0,200}>>)
+    |(?P<part>(?:[0-9]{1,9}[ ]?)?[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])
+    |(?P<endless>[0-9]+\.[0-9]+(?:\.{2,3}|…))
     |(?P<mixed>[0-9]{1,9}[ ][0-9]{1,9}/[1-9][0-9]{0,8}(?![0-9.]))
     |(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|(?<![0-9])\.[0-9]+)
     |(?P<latex>\\[a-zA-Z]+|\\[()\[\]])
@@ -27,7 +30,6 @@ _PATTERN = re.compile(
     |(?P<percent>%)
     |(?P<open>[(\[{])
     |(?P<close>[)\]}])
-    |(?P<space>[ \t\xa0]+)
     |(?P<break>[^ \t\xa0])""",
     re.VERBOSE,
 )
@@ -59,29 +61,21 @@ def tokens(text: str) -> list[Token]:
 
 def numbers(text: str) -> list[Fraction]:
     """Every number that the text writes."""
-    return [token.value for token in tokens(text) if token.sort == "number"]
+    return values(tokens(text))
+
+
+def values(found: Sequence[Token]) -> list[Fraction]:
+    """The numbers among tokens."""
+    return [token.value for token in found if token.sort == "number"]
 
 
 def _raw(text: str) -> Iterator[Token]:
     for match in _PATTERN.finditer(text):
         sort, written, start, end = match.lastgroup, match[0], match.start(), match.end()
-        if sort == "mixed":
-            yield from _mixed(written, start, end)
-        elif sort == "number":
-            yield _number(written, start, end)
-        elif sort == "latex":
-            kind, sign = _LATEX.get(written[1:], ("break", written if written[1:].isalpha() else "\n"))
-            if written[1:] not in ("left", "right", "text", "mathrm"):
-                yield Token(kind, sign, start, end)  # type: ignore[arg-type]
-        elif sort == "relation":
-            yield Token("relation", _RELATIONS.get(written, written), start, end)
-        elif sort == "operator":
-            bullet = written in "-*+" and _opens_line(text, start) and text[end : end + 1] == " "
-            yield Token("break" if bullet else "operator", "^" if written == "**" else written, start, end)
-        elif sort == "power":
-            yield Token("operator", "^", start, start)
-            yield Token("number", written, start, end, Fraction(2 if written == "²" else 3))
-        elif sort not in ("space", "annotation"):
+        make = _MAKERS.get(sort or "")
+        if make is not None:
+            yield from make(text, written, start, end)
+        elif sort != "annotation":
             yield Token(sort, written, start, end)  # type: ignore[arg-type]
 
 
@@ -90,14 +84,38 @@ def _opens_line(text: str, start: int) -> bool:
     return not before.strip() and (start < 20 or "\n" in text[max(0, start - 20) : start])
 
 
-def _number(written: str, start: int, end: int) -> Token:
-    if end - start > LONGEST_NUMBER:
-        return Token("break", written[:LONGEST_NUMBER], start, end)
-    decimals = len(written.partition(".")[2])
-    return Token("number", written, start, end, Fraction(written.replace(",", "")), decimals)
+def _latex(_text: str, written: str, start: int, end: int) -> Iterator[Token]:
+    kind, sign = _LATEX.get(written[1:], ("break", written if written[1:].isalpha() else "\n"))
+    if written[1:] not in ("left", "right", "text", "mathrm"):
+        yield Token(kind, sign, start, end)  # type: ignore[arg-type]
 
 
-def _mixed(written: str, start: int, end: int) -> Iterator[Token]:
+def _relation(_text: str, written: str, start: int, end: int) -> Iterator[Token]:
+    yield Token("relation", _RELATIONS.get(written, written), start, end)
+
+
+def _operator(text: str, written: str, start: int, end: int) -> Iterator[Token]:
+    bullet = written in "-*+" and _opens_line(text, start) and text[end : end + 1] == " "
+    yield Token("break" if bullet else "operator", "^" if written == "**" else written, start, end)
+
+
+def _power(_text: str, written: str, start: int, end: int) -> Iterator[Token]:
+    yield Token("operator", "^", start, start)
+    yield Token("number", written, start, end, Fraction(2 if written == "²" else 3))
+
+
+def _endless(_text: str, written: str, start: int, end: int) -> Iterator[Token]:
+    """`33.333...` is cut off, not rounded: no number that could be compared."""
+    yield Token("break", written, start, end)
+
+
+def _part(_text: str, written: str, start: int, end: int) -> Iterator[Token]:
+    """`½` and `2½`."""
+    part = Fraction(unicodedata.numeric(written[-1])).limit_denominator(8)
+    yield Token("number", written, start, end, int(written[:-1] or 0) + part)
+
+
+def _mixed(_text: str, written: str, start: int, end: int) -> Iterator[Token]:
     """`2 1/2` is one number; `4 9/3` is a number and a division."""
     whole, _, rest = written.partition(" ")
     top, _, bottom = rest.partition("/")
@@ -106,10 +124,31 @@ def _mixed(written: str, start: int, end: int) -> Iterator[Token]:
         return
     at = start + len(whole) + 1
     slash = at + len(top)
-    yield _number(whole, start, start + len(whole))
-    yield _number(top, at, slash)
+    yield from _number("", whole, start, start + len(whole))
+    yield from _number("", top, at, slash)
     yield Token("operator", "/", slash, slash + 1)
-    yield _number(bottom, slash + 1, end)
+    yield from _number("", bottom, slash + 1, end)
+
+
+def _number(_text: str, written: str, start: int, end: int) -> Iterator[Token]:
+    if end - start > LONGEST_NUMBER:
+        yield Token("break", written[:LONGEST_NUMBER], start, end)
+        return
+    plain = written.replace(",", "")
+    decimals = len(plain.partition(".")[2])
+    yield Token("number", written, start, end, Fraction(plain) if decimals else Fraction(int(plain)), decimals)
+
+
+_MAKERS: dict[str, Callable[[str, str, int, int], Iterator[Token]]] = {
+    "mixed": _mixed,
+    "part": _part,
+    "endless": _endless,
+    "number": _number,
+    "latex": _latex,
+    "relation": _relation,
+    "operator": _operator,
+    "power": _power,
+}
 
 
 def _worded(found: list[Token]) -> list[Token]:

@@ -32,6 +32,7 @@ def show_masks(
         dataset=data.manifest.name,
         dataset_digest=data.manifest.digest,
         instruction=chosen.instruction,
+        row_tokens=chosen.batch.row_tokens,
     )
     folder = surface.settings.home / "masks" / job.digest[:16]
     if not (folder / "result.json").is_file():
@@ -55,9 +56,17 @@ def coloured(tokens: list[dict[str, Any]]) -> Text:
 
 
 def describe(facts: dict[str, Any], dataset: str, model: str) -> str:
+    fits = f"every trace fits a row of {facts['row_tokens']} tokens"
+    if facts["too_long"]:
+        fits = (
+            f"{facts['too_long']} traces are longer than a row of {facts['row_tokens']} tokens, {facts['first_too_long'][:12]} "
+            "first: training refuses this dataset until 'batch.row_tokens' is raised or they are removed; nothing is cut"
+        )
     return (
         f"{dataset} for {model}: {facts['traces']} traces, {facts['tokens']:,} tokens, {facts['trained_tokens']:,} trained "
         f"({percent(facts['share_trained'])}), longest {facts['longest']}\n"
-        "proved for every trace: its prefix is the one inference starts from, its trained part the declared steps and answer\n"
+        "proved for every trace: its prefix is the one inference starts from, its trained part the declared steps and answer,\n"
+        "both together what the chat template writes\n"
+        f"{fits}\n"
         f"mask digest {facts['mask_digest']} (a run records the same)"
     )

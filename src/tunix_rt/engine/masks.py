@@ -1,4 +1,5 @@
-"""The loss mask, proved: what is trained on is the declared reasoning and answer, after the prefix inference starts from.
+"""The loss mask, proved: what is trained on is the declared reasoning and answer, after the prefix inference starts from, and
+prefix and trained part together are what the chat template makes of the conversation.
 
 The mask digest is over (trace id, prefix length, tokens) of every example. A run records it, so that anyone with the dataset
 and the tokenizer can tell that this, and nothing else, is what it was trained on.
@@ -38,12 +39,16 @@ def prove(job: MaskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     values.write_jsonl(attempt / PREVIEW, shown)
     tokens = sum(len(example.tokens) for example in examples)
     trained = sum(len(example.tokens) - example.prefix for example in examples)
+    too_long = [example.id for example in examples if len(example.tokens) > job.row_tokens]
     return {
         "traces": len(examples),
         "tokens": tokens,
         "trained_tokens": trained,
         "share_trained": round(trained / tokens, 4),
         "longest": max(len(example.tokens) for example in examples),
+        "row_tokens": job.row_tokens,
+        "too_long": len(too_long),
+        "first_too_long": too_long[0] if too_long else None,
         "mask_digest": digest(examples),
     }
 
@@ -53,11 +58,14 @@ def conforming(prompts: Prompts, trace: Trace) -> Example:
     example = prompts.example(trace)
     given, trained = list(example.tokens[: example.prefix]), list(example.tokens[example.prefix :])
     declared = format.render([step.content for step in trace.steps], trace.final_answer)
+    prefix = prompts.prefix(trace.prompt)
+    whole = prompts.conversation(trace.prompt, declared)
     rules = {
-        "the training prefix is not the inference prefix": given == prompts.encode(prompts.prefix(trace.prompt)),
+        "the training prefix is not the inference prefix": given == prompts.encode(prefix) and prompts.shown(given) == prefix,
+        "there is nothing to train on": len(trained) > 1,
         "the trained part does not end with the end of the turn": trained[-1:] == [prompts.end_of_turn],
         "the trained part is not the declared steps and answer": prompts.decode(trained) == declared,
-        "there is nothing to train on": len(trained) > 1,
+        "the chat template writes the conversation another way": whole.startswith(prompts.shown(list(example.tokens))),
     }
     for broken in (rule for rule, holds in rules.items() if not holds):
         raise errors.Failed(f"trace {trace.id[:12]}: {broken} with this tokenizer and chat template.", trace=trace.id)
@@ -66,4 +74,4 @@ def conforming(prompts: Prompts, trace: Trace) -> Example:
 
 def _pieces(prompts: Prompts, example: Example) -> list[dict[str, Any]]:
     """Each token's text and whether it is trained on."""
-    return [{"text": prompts.piece(token), "trained": place >= example.prefix} for place, token in enumerate(example.tokens)]
+    return [{"text": prompts.shown([token]), "trained": place >= example.prefix} for place, token in enumerate(example.tokens)]

@@ -35,13 +35,20 @@ class Prompts:
 
     def prefix(self, prompt: str) -> str:
         """What the model is shown before it replies."""
-        messages = [{"role": "system", "content": self._instruction}, {"role": "user", "content": prompt}]
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        return str(self._tokenizer.apply_chat_template(self._messages(prompt), tokenize=False, add_generation_prompt=True))
+
+    def conversation(self, prompt: str, reply: str) -> str:
+        """The whole exchange as the chat template writes it, the reply included."""
+        messages = [*self._messages(prompt), {"role": "assistant", "content": reply}]
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False))
 
     def example(self, trace: Trace) -> Example:
         given = self.encode(self.prefix(trace.prompt))
         reply = format.render([step.content for step in trace.steps], trace.final_answer)
         return Example(trace.id, (*given, *self.encode(reply), self.end_of_turn), len(given))
+
+    def _messages(self, prompt: str) -> list[dict[str, str]]:
+        return [{"role": "system", "content": self._instruction}, {"role": "user", "content": prompt}]
 
     def encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
@@ -49,9 +56,9 @@ class Prompts:
     def decode(self, tokens: list[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def piece(self, token: int) -> str:
-        """One token as text, special ones shown."""
-        return str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
+    def shown(self, tokens: list[int]) -> str:
+        """Tokens as text, special ones included."""
+        return str(self._tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
 
     # The three names below are what Tunix's sampler asks of a tokenizer that is neither SentencePiece nor Hugging Face.
 
