@@ -5,7 +5,8 @@
 
 It needs no other file: the tokenizer is made here (every byte a token, ChatML turns), so what is trained on can be decoded and
 compared with the exported row to the letter. A tool that is not installed, or a folder that is not there, is named as such.
-It imports nothing of tunix_rt, because these tools want other versions of its libraries. Exit code 1: a tool reads another text.
+It imports nothing of tunix_rt: these tools want other versions of its libraries. Exit code 1 means that a tool reads another
+text than was written.
 """
 
 # ruff: noqa: PLC0415  each of these tools is there only in its own environment
@@ -184,7 +185,8 @@ def trl(root: Path) -> Iterator[str]:
         if (root / name).is_dir() and not all(is_conversational(row) == conversational for row in rows(root / name)):
             raise Different(f"{name}: is_conversational is not {conversational}")
     for name, check in (
-        ("trl-stepwise", _prm), ("trl-messages", _sft), ("openai-chat", _sft), ("trl-messages-think", _sft), ("trl-prompt-completion", _sft),
+        ("trl-stepwise", _prm),
+        ("trl-messages", _sft), ("openai-chat", _sft), ("trl-messages-think", _sft), ("trl-prompt-completion", _sft),
         ("trl-preference", _dpo), ("trl-preference-messages", _dpo),
     ):  # fmt: skip
         if (root / name).is_dir():

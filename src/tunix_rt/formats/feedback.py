@@ -32,11 +32,11 @@ def _detect_preference(row: Row) -> bool:
 def _read_preference(row: Row) -> dict[str, Any]:
     """The chosen reply, with the prompt beside it or, where there is none, in its own turns."""
     asked, used = _asked(row)
-    chosen = _said(row["chosen"], "chosen")
+    chosen = _said(row.get("chosen"), "chosen")
     if [turn.role for turn in chosen] != ["assistant"]:  # a whole conversation; a prompt beside it only repeats its question
         asked = [turn for turn in asked if turn.role == "system"]
     prompt, reply, system = chat.exchange([*asked, *chosen])
-    extra = {**without(row, *used, "chosen", "rejected", "messages"), "rejected": row["rejected"]}
+    extra = {**without(row, *used, "chosen", "rejected", "messages"), "rejected": row.get("rejected")}
     return body(prompt, reply, extra, system=system)
 
 
@@ -46,13 +46,14 @@ def _asked(row: Row) -> tuple[list[Turn], tuple[str, ...]]:
     if "conversations" in row:
         return told + chat.sharegpt_turns(row), ("conversations", "system")
     if isinstance(row.get("instruction"), str):
-        parts = [row["instruction"], row.get("input") or ""]
-        return [*told, Turn("user", "\n".join(part for part in parts if part))], ("instruction", "input", "system")
+        parts = [row["instruction"], row.get("input")]
+        asked = "\n".join(part for part in parts if isinstance(part, str) and part)
+        return [*told, Turn("user", asked)], ("instruction", "input", "system")
     key = next((key for key in _ASKING if row.get(key)), None)
     if key is None:
         return told, ("system",)
-    asked = chat.turns(row[key], key) if isinstance(row[key], list) else [Turn("user", text(row, key))]
-    return told + asked, (key, "system")
+    turns = chat.turns(row[key], key) if isinstance(row[key], list) else [Turn("user", text(row, key))]
+    return told + turns, (key, "system")
 
 
 def _said(value: object, where: str) -> list[Turn]:
@@ -82,16 +83,13 @@ def _detect_stepwise(row: Row) -> bool:
 
 def _read_stepwise(row: Row) -> dict[str, Any]:
     """Completions are steps; the answer is a last one `Answer: X`, else what the last one points at, else the last one."""
-    said, labels = row["completions"], row["labels"]
-    if not isinstance(labels, list) or len(labels) != len(said) or not said:
+    said, labels = row.get("completions"), row.get("labels")
+    if not isinstance(said, list) or not isinstance(labels, list) or len(labels) != len(said) or not said:
         raise BadRow("wrong_type", "'labels' is not one true or false for each of 'completions'.", "labels")
     for at, (step, label) in enumerate(zip(said, labels, strict=True)):
-        if not isinstance(step, str) or not step.strip():
-            raise BadRow(
-                "wrong_type", f"'completions.{at}' is {values_type(step)}, expected a step's text.", f"completions.{at}"
-            )
-        if label is not True and label != 1:
-            shown = "false" if label is False or label == 0 else values_type(label)
+        text({f"completions.{at}": step}, f"completions.{at}")
+        if label != 1:
+            shown = "false" if label == 0 else values_type(label)
             message = f"step {at + 1} is labelled {shown}; a trace states its steps as right, so this row cannot be one."
             raise BadRow("wrong_step", message, f"labels.{at}")
     return body(text(row, "prompt"), _reply(said), without(row, "prompt", "completions", "labels"))
