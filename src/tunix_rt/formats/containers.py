@@ -20,12 +20,15 @@ LONGEST_LINE = 4_000_000  # bytes
 LONGEST_DOCUMENT = 256_000_000  # bytes: a document is read whole
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = ("wrong_encoding", "UTF-16 text; save it as UTF-8")
+_PACKED = ("gzip", b"\x1f\x8b"), ("bzip2", b"BZh"), ("xz", b"\xfd7zXZ"), ("zstd", b"\x28\xb5\x2f\xfd")
 _FOREIGN = (
-    (b"\xff\xfe", "wrong_encoding", "UTF-16 text; save it as UTF-8"),
-    (b"\xfe\xff", "wrong_encoding", "UTF-16 text; save it as UTF-8"),
-    (b"\x1f\x8b", "compressed", "compressed with gzip; unpack it first"),
+    *((magic, *_UTF16) for magic in (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{", b"[\x00", b"\x00[")),
+    *((magic, "compressed", f"compressed with {name}; unpack it first") for name, magic in _PACKED),
     (b"PK\x03\x04", "compressed", "a zip archive; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "compressed", "compressed with zstd; unpack it first"),
+    (b"ARROW1", "not_text", "an Arrow file; save it as Parquet"),
+    (b"SQLite format 3\x00", "not_text", "a SQLite database; write its rows as JSON lines or CSV"),
+    (b"%PDF", "not_text", "a PDF; JSON lines, JSON, CSV and Parquet are read"),
 )
 
 
@@ -273,6 +276,8 @@ def _header(names: list[str] | Bad | None, path: Path) -> list[str]:
         raise BadFile("empty_file", f"{path} holds no rows.", str(path))
     if isinstance(names, Bad):
         raise BadFile("bad_csv", f"{path}, line {names.line}: {names.message}", str(path))
+    if not any(name.strip() for name in names):
+        raise BadFile("bad_csv", f"{path}: the header names no column.", str(path))
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BadFile("duplicate_key", f"{path}: the column {twice!r} occurs twice in the header.", str(path))
