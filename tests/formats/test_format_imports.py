@@ -389,6 +389,11 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
         "attachments",
     ),
     (
+        {"input": "x", "target": "5", "output": {}, "epoch": 1, "messages": [USER, SAID], "error": {"message": "x"}},
+        "failed_sample",
+        "error",
+    ),
+    (
         {"schema_version": "ATIF-v1.7", "steps": [{"source": "agent", "message": "x", "is_copied_context": True}]},
         "copied_context",
         "steps.0",

@@ -182,7 +182,7 @@ def _head(path: Path) -> bytes:
     if not head:
         raise BadFile("empty_file", f"{name!r} is empty.", name)
     if head.startswith(b"PK\x03\x04") and path.suffix == ".eval":
-        text = f"{name!r} is an Inspect archive; make JSON of it with `inspect log convert --to json`."
+        text = f"{name!r} is an Inspect archive; make JSON of it with `inspect log convert {path.name} --to json --output-dir logs`."
         raise BadFile("compressed", text, name)
     for magic, code, what in _FOREIGN:
         if head.startswith(magic):

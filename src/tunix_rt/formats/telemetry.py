@@ -142,6 +142,8 @@ def _detect_inspect(row: Row) -> bool:
 
 def _read_inspect(row: Row) -> dict[str, Any]:
     """One sample of an Inspect log: what the model said, right or wrong; its target stays in `meta.extra`."""
+    if row.get("error"):
+        raise BadRow("failed_sample", "the sample ended with an error, so its last message is not the model's reply.", "error")
     turns = chat.turns(_attached(row.get("messages"), row.get("attachments")), "messages")
     prompt, reply, system = chat.exchange(turns)
     left = without(row, "messages", "output", "events", "events_data", "input", "attachments")
