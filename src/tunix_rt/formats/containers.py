@@ -182,8 +182,8 @@ def _head(path: Path) -> bytes:
     if not head:
         raise BadFile("empty_file", f"{name!r} is empty.", name)
     if head.startswith(b"PK\x03\x04") and path.suffix == ".eval":
-        text = f"{name!r} is an Inspect archive; make JSON of it with `inspect log convert {path.name} --to json --output-dir logs`."
-        raise BadFile("compressed", text, name)
+        advice = f"`inspect log convert {path.name} --to json --output-dir logs`"
+        raise BadFile("compressed", f"{name!r} is an Inspect archive; make JSON of it with {advice}.", name)
     for magic, code, what in _FOREIGN:
         if head.startswith(magic):
             raise BadFile(code, f"{name!r} is {what}.", name)
