@@ -1,6 +1,7 @@
 """Every import format on rows as their makers publish them: what is detected, what is read, what is kept."""
 
 import copy
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from tunix_rt.traces import Trace
 
 OWN = {"prompt": "2+3?", "steps": [{"i": 1, "type": "compute", "content": "2 + 3 = 5"}], "final_answer": "5"}
 USER = {"role": "user", "content": "2+3?"}
+SAID = {"role": "assistant", "content": "add\n#### 5"}
 Told = tuple[str, list[str], str]
 
 
@@ -155,7 +157,77 @@ ROWS: list[tuple[str, dict[str, Any], Told]] = [
         ("2+3?", ["add"], "5"),
     ),
     ("columns", {"problem": "2+3?", "rationale": "add", "answer": "5"}, ("2+3?", ["add"], "5")),
+    ("preference", {"prompt": "2+3?", "chosen": "add\n#### 5", "rejected": "6"}, ("2+3?", ["add"], "5")),
+    ("preference", {"prompt": [USER], "chosen": [SAID], "rejected": [SAID]}, ("2+3?", ["add"], "5")),
+    ("preference", {"chosen": [USER, SAID], "rejected": [USER, SAID], "score": 1}, ("2+3?", ["add"], "5")),
+    ("preference", {"prompt": "2+3?", "chosen": [USER, SAID], "rejected": [], "messages": []}, ("2+3?", ["add"], "5")),
+    ("preference", {"instruction": "Add.", "input": "2, 3", "chosen": "5", "rejected": "6"}, ("Add.\n2, 3", ["5"], "5")),
+    (
+        "preference",
+        {
+            "conversations": [{"from": "human", "value": "2+3?"}],
+            "chosen": {"from": "gpt", "value": "add\n#### 5"},
+            "rejected": {"from": "gpt", "value": "6"},
+        },
+        ("2+3?", ["add"], "5"),
+    ),
+    ("stepwise", {"prompt": "2+3?", "completions": ["add", "Answer: 5"], "labels": [True, True]}, ("2+3?", ["add"], "5")),
+    (
+        "stepwise",
+        {"prompt": "2+3?", "completions": ["add", "The answer is: 5"], "labels": [1, 1]},
+        ("2+3?", ["add", "The answer is: 5"], "5"),
+    ),
+    ("stepwise", {"prompt": "2+3?", "completions": ["add", "it is 5"], "labels": [True, True]}, ("2+3?", ["add"], "it is 5")),
+    (
+        "langfuse",
+        {"id": "o", "traceId": "t", "type": "GENERATION", "input": [USER], "output": SAID, "model": "m"},
+        ("2+3?", ["add"], "5"),
+    ),
+    (
+        "langfuse",
+        {
+            "id": "o",
+            "trace_id": "t",
+            "type": "GENERATION",
+            "input": json.dumps({"messages": [USER]}),
+            "output": json.dumps(SAID),
+        },
+        ("2+3?", ["add"], "5"),
+    ),
+    (
+        "langfuse",
+        {"id": "t", "timestamp": "2026-01-01", "tags": [], "input": "[1, 2]: 2+3?", "output": "add\n#### 5"},
+        ("[1, 2]: 2+3?", ["add"], "5"),
+    ),
+    (
+        "langfuse",
+        {
+            "trace": {"id": "t", "name": "sum", "input": None},
+            "observations": [
+                {"id": "a", "type": "SPAN", "input": "x"},
+                {"id": "b", "type": "GENERATION", "input": [USER], "output": SAID, "model": "m"},
+            ],
+        },
+        ("2+3?", ["add"], "5"),
+    ),
 ]
+SPAN = {  # as an OTLP exporter writes attributes
+    "name": "chat m",
+    "attributes": [
+        {"key": "gen_ai.request.model", "value": {"stringValue": "m"}},
+        {"key": "gen_ai.usage.input_tokens", "value": {"intValue": "12"}},
+        {"key": "gen_ai.response.finish_reasons", "value": {"arrayValue": {"values": [{"stringValue": "stop"}]}}},
+        {
+            "key": "gen_ai.input.messages",
+            "value": {"stringValue": '[{"role": "user", "parts": [{"type": "text", "content": "2+3?"}]}]'},
+        },
+        {
+            "key": "gen_ai.output.messages",
+            "value": {"stringValue": '[{"role": "assistant", "parts": [{"type": "text", "content": "add\\n#### 5"}]}]'},
+        },
+    ],
+}
+ROWS.append(("otel-genai", SPAN, ("2+3?", ["add"], "5")))
 
 
 @pytest.mark.parametrize(("name", "row", "expected"), ROWS)
@@ -168,6 +240,32 @@ def test_a_row_is_detected_and_read(name: str, row: dict[str, Any], expected: To
 
 def test_every_format_has_a_row_here() -> None:
     assert {name for name, _, _ in ROWS} == set(formats.IMPORTS)
+
+
+def test_the_rejected_reply_is_kept_beside_the_chosen_one() -> None:
+    meta = read({"prompt": "2+3?", "chosen": "add\n#### 5", "rejected": "6", "score": 2}).meta
+    assert meta["extra"] == {"score": 2, "rejected": "6"}
+
+
+def test_the_model_call_inside_a_langfuse_trace_is_read_and_the_rest_kept() -> None:
+    meta = read([row for name, row, _ in ROWS if name == "langfuse"][-1]).meta
+    assert meta["extra"] == {"id": "t", "name": "sum", "observation": {"id": "b", "type": "GENERATION", "model": "m"}}
+
+
+def test_otlp_attributes_are_kept_as_plain_values() -> None:
+    extra = read(SPAN).meta["extra"]
+    assert extra == {
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 12,
+        "gen_ai.response.finish_reasons": ["stop"],
+    }
+
+
+def test_texts_that_an_inspect_log_keeps_aside_are_put_back() -> None:
+    row = next(row for name, row, _ in ROWS if name == "inspect")
+    aside = {**row, "messages": [{"role": "user", "content": "attachment://d"}, SAID], "attachments": {"d": "A long 2+3?"}}
+    assert told(read(aside)) == ("A long 2+3?", ["add"], "5")
+    assert "attachments" not in read(aside).meta["extra"]
 
 
 def test_older_step_numbers_are_renumbered_and_kept() -> None:
@@ -259,6 +357,46 @@ REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
         {"doc_id": 0, "doc": {}, "arguments": {"gen_args_0": {"arg_0": "x"}}, "resps": [[[-1.0, True]]]},
         "not_text",
         "resps",
+    ),
+    ({"prompt": "x", "chosen": " ", "rejected": "6"}, "blank", "chosen"),
+    ({"prompt": "x", "chosen": 5, "rejected": "6"}, "wrong_type", "chosen"),
+    ({"chosen": "5", "rejected": "6"}, "no_exchange", "role"),
+    ({"chosen": [USER, SAID, USER, SAID], "rejected": []}, "several_turns", "role"),
+    ({"prompt": "x", "completions": ["a", "b"], "labels": [True, False]}, "wrong_step", "labels.1"),
+    ({"prompt": "x", "completions": ["a", "b"], "labels": [True, None]}, "wrong_step", "labels.1"),
+    ({"prompt": "x", "completions": ["a", "b"], "labels": [True]}, "wrong_type", "labels"),
+    ({"prompt": "x", "completions": ["a", 5], "labels": [True, True]}, "wrong_type", "completions.1"),
+    ({"prompt": "x", "completions": [], "labels": []}, "wrong_type", "labels"),
+    ({"traceId": "t", "type": "SPAN", "input": "x", "output": "y"}, "not_generation", "type"),
+    ({"traceId": "t", "type": "GENERATION", "input": {"query": "x"}, "output": "y"}, "no_exchange", "input"),
+    ({"traceId": "t", "type": "GENERATION", "input": "x", "output": None}, "no_exchange", "output"),
+    ({"trace": {}, "observations": [{"type": "GENERATION", "input": "x", "output": "y"}] * 2}, "several_turns", "observations"),
+    ({"trace": {}, "observations": [{"type": "SPAN"}]}, "not_generation", "observations"),
+    (
+        {"traceId": "t", "type": "GENERATION", "input": "x", "output": {**SAID, "tool_calls": [{}]}},
+        "tool_turn",
+        "output.tool_calls",
+    ),
+    (
+        {
+            "input": "x",
+            "target": "5",
+            "output": {},
+            "epoch": 1,
+            "messages": [{"role": "user", "content": "attachment://d"}, SAID],
+        },
+        "missing_field",
+        "attachments",
+    ),
+    (
+        {"input": "x", "target": "5", "output": {}, "epoch": 1, "messages": [USER, SAID], "error": {"message": "x"}},
+        "failed_sample",
+        "error",
+    ),
+    (
+        {"schema_version": "ATIF-v1.7", "steps": [{"source": "agent", "message": "x", "is_copied_context": True}]},
+        "copied_context",
+        "steps.0",
     ),
     ({**OWN, "steps": []}, "no_steps", "steps"),
     ({**OWN, "steps": [{"i": 2, "content": "x", "type": "t"}, {"i": 1, "content": "x", "type": "t"}]}, "bad_steps", "steps.i"),

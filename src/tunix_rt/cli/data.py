@@ -139,11 +139,18 @@ def export(
     name: Annotated[str, typer.Argument(help="Dataset; a built-in recipe of that name is built if needed.")],
     to: Annotated[str, typer.Option(help=f"One of: {'; '.join(f'{key} ({about})' for key, about in exports.NAMES.items())}.")],
     out: Annotated[Path, typer.Option(help="Folder to write, new or empty.")],
+    seed: Annotated[int, typer.Option(help="Chooses the mistakes of rejected replies and wrong steps.")] = 0,
+    owner: Annotated[str | None, typer.Option(help="Kaggle account that the kaggle folder is for.")] = None,
 ) -> None:
     """Write a dataset in the form a trainer reads; every row is read back and compared first."""
-    made = datasets.export(obtain(surface, name), to, out)
-    files = ", ".join(made.files)
-    surface.emit({**made.model_dump(mode="json"), "dir": str(out.absolute())}, f"{made.count} traces as {to} in {out}: {files}")
+    made = datasets.export(obtain(surface, name), to, out, seed=seed, owner=owner)
+    told = f"{made.count} traces as {to} in {out}: {', '.join(made.files)}"
+    if made.rejected:
+        codes = ", ".join(f"{code} {count}" for code, count in made.by_code.items())
+        told += f"\n{made.rejected} traces are listed in rejects.jsonl: {codes}"
+    if to == "kaggle" and owner is None:
+        told += "\nput your Kaggle account into the id of dataset-metadata.json before uploading, or name it with --owner"
+    surface.emit({**made.model_dump(mode="json"), "dir": str(out.absolute())}, told)
 
 
 def summary(manifest: Manifest, folder: Path) -> dict[str, object]:

@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunix_rt import errors
-from tunix_rt.formats import chat, instruct, maths, own, telemetry
+from tunix_rt.formats import chat, feedback, instruct, langfuse, maths, own, telemetry
 from tunix_rt.formats.containers import Bad, Numbered, Rows, bad
 from tunix_rt.formats.core import BadFile, BadRow, Format, Origin, Reply, Row, to_trace
 from tunix_rt.traces import Trace
 
 # Detection asks in this order: the more particular shape first.
 IMPORTS: dict[str, Format] = {
-    form.name: form
-    for form in (*own.FORMATS, *telemetry.FORMATS, *chat.FORMATS, *maths.FORMATS, *instruct.FORMATS, instruct.TABLE)
+    form.name: form for group in (own, telemetry, langfuse, feedback, chat, maths, instruct) for form in group.FORMATS
 }
 
 __all__ = [

@@ -105,18 +105,21 @@ def _read_messages(row: Row) -> dict[str, Any]:
 
 
 def _read_sharegpt(row: Row) -> dict[str, Any]:
-    value = row.get("conversations")
-    if not isinstance(value, list) or not value:
-        raise BadRow("wrong_type", f"'conversations' is {values_type(value)}, expected a list of turns.", "conversations")
-    found = [_sharegpt_turn(each, f"conversations.{at}") for at, each in enumerate(value)]
-    told = row.get("system")
+    found, told = sharegpt_turns(row), row.get("system")
     if isinstance(told, str) and told.strip():
         found.insert(0, Turn("system", told))
     prompt, reply, system = exchange(found)
     return body(prompt, reply, without(row, "conversations", "system"), system=system)
 
 
-def _sharegpt_turn(value: object, where: str) -> Turn:
+def sharegpt_turns(row: Row) -> list[Turn]:
+    value = row.get("conversations")
+    if not isinstance(value, list) or not value:
+        raise BadRow("wrong_type", f"'conversations' is {values_type(value)}, expected a list of turns.", "conversations")
+    return [sharegpt_turn(each, f"conversations.{at}") for at, each in enumerate(value)]
+
+
+def sharegpt_turn(value: object, where: str) -> Turn:
     if isinstance(value, dict) and "role" in value:
         return message(value, where)
     if not isinstance(value, dict) or not isinstance(value.get("from"), str) or not isinstance(value.get("value"), str):

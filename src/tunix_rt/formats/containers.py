@@ -7,6 +7,7 @@ a `BadFile`. A UTF-8 byte-order mark at the start is accepted, any other encodin
 import csv
 import hashlib
 import importlib
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -19,12 +20,15 @@ LONGEST_LINE = 4_000_000  # bytes
 LONGEST_DOCUMENT = 256_000_000  # bytes: a document is read whole
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+_UTF16 = ("wrong_encoding", "UTF-16 text; save it as UTF-8")
+_PACKED = ("gzip", b"\x1f\x8b"), ("bzip2", b"BZh"), ("xz", b"\xfd7zXZ"), ("zstd", b"\x28\xb5\x2f\xfd")
 _FOREIGN = (
-    (b"\xff\xfe", "wrong_encoding", "UTF-16 text; save it as UTF-8"),
-    (b"\xfe\xff", "wrong_encoding", "UTF-16 text; save it as UTF-8"),
-    (b"\x1f\x8b", "compressed", "compressed with gzip; unpack it first"),
+    *((magic, *_UTF16) for magic in (b"\xff\xfe", b"\xfe\xff", b"{\x00", b"\x00{", b"[\x00", b"\x00[")),
+    *((magic, "compressed", f"compressed with {name}; unpack it first") for name, magic in _PACKED),
     (b"PK\x03\x04", "compressed", "a zip archive; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "compressed", "compressed with zstd; unpack it first"),
+    (b"ARROW1", "not_text", "an Arrow file; save it as Parquet"),
+    (b"SQLite format 3\x00", "not_text", "a SQLite database; write its rows as JSON lines or CSV"),
+    (b"%PDF", "not_text", "a PDF; JSON lines, JSON, CSV and Parquet are read"),
 )
 
 
@@ -69,9 +73,12 @@ class Rows:
 
     def __iter__(self) -> Iterator[Numbered | Bad]:
         readers = {"jsonl": self._lines, "json": self._document, "csv": self._csv, "parquet": self._parquet}
-        for found in readers[self.kind]():
-            self.count += 1
-            yield found
+        try:
+            for found in readers[self.kind]():
+                self.count += 1
+                yield found
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
         if not self.count:
             raise BadFile("empty_file", f"{self.path} holds no rows.", str(self.path))
 
@@ -82,14 +89,14 @@ class Rows:
                     text = f"the line is longer than {LONGEST_LINE:,} bytes."
                     yield Bad(number, "line_too_long", None, text, line[:1_000].decode(errors="replace"))
                 elif said := (line.removeprefix(_BOM) if number == 1 else line).strip():
-                    yield _row(number, said)
+                    yield from _spans(_row(number, said))
 
     def _pieces(self, file: IO[bytes]) -> Iterator[bytes]:
         """Lines of at most one byte over the limit; what follows in a longer one is read and hashed, not kept."""
         while line := file.readline(LONGEST_LINE + 2):
             self._hash.update(line)
             rest = line
-            while len(rest) > 0 and not rest.endswith(b"\n"):
+            while rest and not rest.endswith(b"\n"):
                 rest = file.readline(_CHUNK)
                 self._hash.update(rest)
             yield line.removesuffix(b"\n").removesuffix(b"\r")
@@ -107,7 +114,8 @@ class Rows:
         except UnicodeDecodeError as error:
             raise BadFile("not_utf8", f"{self.path} is not UTF-8 text (byte {error.start}).", str(self.path)) from error
         for number, item in enumerate(_items(items), start=1):
-            yield Numbered(number, item) if isinstance(item, dict) else _not_object(number, item, None)
+            found = Numbered(number, item) if isinstance(item, dict) else _not_object(number, item, None)
+            yield from _spans(found)
 
     def _csv(self) -> Iterator[Numbered | Bad]:
         csv.field_size_limit(LONGEST_LINE)
@@ -160,20 +168,31 @@ class Rows:
 def _head(path: Path) -> bytes:
     name = str(path)
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             raise BadFile("is_directory", f"{name!r} is a folder; name a file in it.", name)
+        if not stat.S_ISREG(mode):
+            raise BadFile("not_a_file", f"{name!r} is a pipe, socket or device; save it to a file first.", name)
         with path.open("rb") as file:
             head = file.read(4_096)
     except FileNotFoundError as error:
         raise errors.NotFound(f"no file {name!r}.", path=name) from error
-    except OSError as error:
-        raise BadFile("unreadable", f"cannot read {name!r}: {error.strerror}.", name) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise _unreadable(path, error) from error
     if not head:
         raise BadFile("empty_file", f"{name!r} is empty.", name)
+    if head.startswith(b"PK\x03\x04") and path.suffix == ".eval":
+        advice = f"`inspect log convert {path.name} --to json --output-dir logs`"
+        raise BadFile("compressed", f"{name!r} is an Inspect archive; make JSON of it with {advice}.", name)
     for magic, code, what in _FOREIGN:
         if head.startswith(magic):
             raise BadFile(code, f"{name!r} is {what}.", name)
     return head
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> BadFile:
+    told = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return BadFile("unreadable", f"cannot read {str(path)!r}: {told}.", str(path))
 
 
 def _kind(path: Path, head: bytes) -> str:
@@ -183,25 +202,43 @@ def _kind(path: Path, head: bytes) -> str:
         raise BadFile("bad_parquet", f"{str(path)!r} is named as Parquet but is not.", str(path))
     if path.suffix.lower() == ".csv":
         return "csv"
-    if path.suffix.lower() == ".json" and _is_document(head.removeprefix(_BOM).lstrip()):
+    if path.suffix.lower() == ".json" and _is_document(path):
         return "json"
     return "jsonl"
 
 
-def _is_document(head: bytes) -> bool:
-    """Whether a .json file is one document: an array, or an object that does not end on its first line."""
-    if not head.startswith(b"{"):
-        return head.startswith(b"[")
-    first, mark, _ = head.partition(b"\n")
-    return bool(mark) and not first.rstrip().endswith(b"}")
+def _is_document(path: Path) -> bool:
+    """Whether a .json file is one document: an array, or an object that does not end on its first line or stands alone."""
+    with path.open("rb") as file:
+        first = file.readline(LONGEST_DOCUMENT).removeprefix(_BOM).strip()
+        while not first and (line := file.readline(_CHUNK)):
+            first = line.strip()
+        if not first.startswith(b"{") or not first.endswith(b"}"):
+            return first.startswith((b"[", b"{"))
+        return not any(line.strip() for line in iter(lambda: file.readline(_CHUNK), b""))
 
 
 def _items(value: Any) -> list[Any]:
-    """The rows of a document: its items, the samples of an Inspect log, or itself."""
-    if isinstance(value, dict) and "eval" in value and isinstance(value.get("samples"), list):
-        found: list[Any] = value["samples"]
-        return found
+    """The rows of a document: its items, the samples of an Inspect log, a page of Langfuse's API, or itself."""
+    if isinstance(value, dict):
+        for beside, key in (("eval", "samples"), ("meta", "data")):
+            if beside in value and isinstance(value.get(key), list):
+                found: list[Any] = value[key]
+                return found
     return value if isinstance(value, list) else [value]
+
+
+def _spans(found: Numbered | Bad) -> list[Numbered | Bad]:
+    """The row itself, or the spans in an OTLP row, which tracing collectors write a batch a line."""
+    if isinstance(found, Bad) or not isinstance(found.row.get("resourceSpans"), list):
+        return [found]
+    try:
+        spans = [
+            span for batch in found.row["resourceSpans"] for scope in batch.get("scopeSpans", []) for span in scope["spans"]
+        ]
+    except (AttributeError, KeyError, TypeError):
+        return [Bad(found.line, "wrong_type", "resourceSpans", "'resourceSpans' holds no spans as OTLP nests them.", found.raw)]
+    return [Numbered(found.line, span) if isinstance(span, dict) else _not_object(found.line, span, None) for span in spans]
 
 
 def _row(number: int, line: bytes) -> Numbered | Bad:
@@ -210,12 +247,14 @@ def _row(number: int, line: bytes) -> Numbered | Bad:
     except UnicodeDecodeError as error:
         shown = line.decode(errors="backslashreplace")
         return Bad(number, "not_utf8", None, f"not UTF-8 text (byte {error.start + 1} of the line).", shown)
-    if "\x00" in text:
-        return Bad(number, "nul", None, "the line contains NUL.", text)
-    try:
-        value = strict.loads(text)
-    except BadRow as error:
-        return bad(number, error, text)
+    value = strict.quick(line)
+    if value is None:
+        if "\x00" in text:
+            return Bad(number, "nul", None, "the line contains NUL.", text)
+        try:
+            value = strict.loads(text)
+        except BadRow as error:
+            return bad(number, error, text)
     return Numbered(number, value, text) if isinstance(value, dict) else _not_object(number, value, text)
 
 
@@ -237,6 +276,8 @@ def _header(names: list[str] | Bad | None, path: Path) -> list[str]:
         raise BadFile("empty_file", f"{path} holds no rows.", str(path))
     if isinstance(names, Bad):
         raise BadFile("bad_csv", f"{path}, line {names.line}: {names.message}", str(path))
+    if not any(name.strip() for name in names):
+        raise BadFile("bad_csv", f"{path}: the header names no column.", str(path))
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BadFile("duplicate_key", f"{path}: the column {twice!r} occurs twice in the header.", str(path))

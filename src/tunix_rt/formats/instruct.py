@@ -61,5 +61,5 @@ FORMATS = (
     Format(
         "prompt-completion", "TRL prompt and completion", lambda row: "prompt" in row and "completion" in row, _read_completion
     ),
+    Format("columns", "columns such as question, reasoning, answer", _detect_columns, _read_columns),
 )
-TABLE = Format("columns", "columns such as question, reasoning, answer", _detect_columns, _read_columns)

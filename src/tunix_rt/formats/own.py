@@ -28,9 +28,9 @@ def _read(row: Row) -> dict[str, Any]:
         body["steps"] = strict.nested(body["steps"], "steps")
     steps = body.get("steps")
     if isinstance(steps, list) and steps:
-        rows = [_step(step, f"steps.{at}") for at, step in enumerate(steps)]
-        indices = [step.get("i") for step in rows]
-        if indices != list(range(1, len(rows) + 1)):
+        rows = [_step(step, at) for at, step in enumerate(steps)]
+        if any(step.get("i") != i for i, step in enumerate(rows, start=1)):
+            indices = [step.get("i") for step in rows]
             _increasing(indices)
             rows = [{**step, "i": i} for i, step in enumerate(rows, start=1)]
             body["source"] = {"indices": indices}
@@ -45,13 +45,14 @@ def _meta(meta: object) -> dict[str, Any]:
     return found
 
 
-def _step(step: object, where: str) -> dict[str, Any]:
+def _step(step: object, at: int) -> dict[str, Any]:
+    """The step itself, or a copy of it with its claims read from text."""
     if not isinstance(step, dict):
-        raise BadRow("wrong_type", f"{where!r} is {values_type(step)}, expected an object.", where)
-    kept = dict(step)
-    if isinstance(kept.get("claims"), str) or ("claims" in kept and kept["claims"] is None):
-        kept["claims"] = strict.nested(kept["claims"] or "[]", f"{where}.claims")
-    return kept
+        raise BadRow("wrong_type", f"'steps.{at}' is {values_type(step)}, expected an object.", f"steps.{at}")
+    claims = step.get("claims", ())
+    if claims is None or isinstance(claims, str):
+        return {**step, "claims": strict.nested(claims or "[]", f"steps.{at}.claims")}
+    return step
 
 
 def _increasing(indices: list[object]) -> None:

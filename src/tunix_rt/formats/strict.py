@@ -5,9 +5,30 @@ import math
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+import orjson
+
 from tunix_rt.formats.core import BadRow
 
 DEEPEST = 64
+_FIGURES = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
+_TOO_LONG = b"0" * 19  # a whole number of more figures may not fit into 64 bits
+
+
+def quick(line: bytes) -> Any:
+    """The value of a line that is in order, cheaper than `loads`; None for every other line, and for some that are.
+
+    Its parser keeps the last of two equal keys, so the value is written out again: a key that was lost took its colon with it.
+    An escaped colon or NUL, deep nesting and long numbers are left to `loads`.
+    """
+    if (b"\\" in line and (b"\\u003" in line or b"\\u0000" in line)) or line.count(b"{") + line.count(b"[") > DEEPEST:
+        return None
+    try:
+        value = orjson.loads(line)
+    except ValueError:
+        return None
+    if orjson.dumps(value).count(b":") != line.count(b":") or _TOO_LONG in line.translate(_FIGURES):
+        return None
+    return value
 
 
 def loads(text: str) -> Any:

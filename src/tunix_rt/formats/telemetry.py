@@ -12,6 +12,7 @@ from tunix_rt.formats import chat, replies, strict
 from tunix_rt.formats.chat import Turn
 from tunix_rt.formats.core import BadRow, Format, Row, body, text, values_type, without
 
+_ATTACHMENT = "attachment://"
 _MESSAGE = re.compile(r"llm\.(input|output)_messages\.([0-9]{1,6})\.message\.(.+)")
 _CONTENT = re.compile(r"contents\.([0-9]{1,6})\.message_content\.(type|text)")
 
@@ -34,6 +35,8 @@ def _read_atif(row: Row) -> dict[str, Any]:
 def _atif_turn(step: object, where: str) -> Turn:
     if not isinstance(step, dict):
         raise BadRow("wrong_type", f"{where!r} is {values_type(step)}, expected an object.", where)
+    if step.get("is_copied_context"):
+        raise BadRow("copied_context", f"{where!r} is copied from another trajectory, which ATIF keeps out of training.", where)
     if step.get("observation"):
         raise BadRow("tool_turn", f"{where!r} observes a tool; a trace holds one question and one reply.", where)
     renamed = {"role": step.get("source"), "content": step.get("message")}
@@ -41,8 +44,31 @@ def _atif_turn(step: object, where: str) -> Turn:
 
 
 def _attributes(row: Row) -> Mapping[str, Any]:
+    """A span's attributes: an object, a list of keys and typed values as OTLP has it, or the row itself."""
     found = row.get("attributes")
+    if isinstance(found, list):
+        return _keyed(found)
     return found if isinstance(found, dict) else row
+
+
+def _keyed(pairs: object) -> dict[str, Any]:
+    rows = pairs if isinstance(pairs, list) else []
+    return {row["key"]: _plain(row.get("value")) for row in rows if isinstance(row, dict) and isinstance(row.get("key"), str)}
+
+
+def _plain(value: object) -> Any:
+    """An OTLP value: `{"stringValue": "x"}` and its kin; whole numbers are text there."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return value
+    ((kind, held),) = value.items()
+    if kind == "intValue" and isinstance(held, str) and held.lstrip("-").isdecimal() and len(held) < 20:
+        return int(held)
+    if kind == "arrayValue" and isinstance(held, dict):
+        values = held.get("values")
+        return [_plain(each) for each in values] if isinstance(values, list) else []
+    if kind == "kvlistValue" and isinstance(held, dict):
+        return _keyed(held.get("values"))
+    return held if kind.endswith("Value") else value
 
 
 def _detect_genai(row: Row) -> bool:
@@ -116,9 +142,24 @@ def _detect_inspect(row: Row) -> bool:
 
 def _read_inspect(row: Row) -> dict[str, Any]:
     """One sample of an Inspect log: what the model said, right or wrong; its target stays in `meta.extra`."""
-    turns = chat.turns(row.get("messages"), "messages")
+    if row.get("error"):
+        raise BadRow("failed_sample", "the sample ended with an error, so its last message is not the model's reply.", "error")
+    turns = chat.turns(_attached(row.get("messages"), row.get("attachments")), "messages")
     prompt, reply, system = chat.exchange(turns)
-    return body(prompt, reply, without(row, "messages", "output", "events", "events_data", "input"), system=system)
+    left = without(row, "messages", "output", "events", "events_data", "input", "attachments")
+    return body(prompt, reply, left, system=system)
+
+
+def _attached(value: Any, attachments: object) -> Any:
+    """The value with long texts put back: a log keeps them aside, and `attachment://<digest>` in their place."""
+    if isinstance(value, str) and value.startswith(_ATTACHMENT):
+        found = attachments.get(value.removeprefix(_ATTACHMENT)) if isinstance(attachments, dict) else None
+        if not isinstance(found, str):
+            raise BadRow("missing_field", f"the log does not hold the text of {value[:80]!r}.", "attachments")
+        return found
+    if isinstance(value, dict):
+        return {key: _attached(inner, attachments) for key, inner in value.items()}
+    return [_attached(inner, attachments) for inner in value] if isinstance(value, list) else value
 
 
 def _detect_lm_eval(row: Row) -> bool:
