@@ -73,9 +73,3 @@ def test_text_is_kept_exactly(tmp_path: Path) -> None:
     odd = LINE | {"prompt": " \t“Ünïcode”\u2028 \n"}
     path.write_text(json.dumps(odd, ensure_ascii=False) + "\n", encoding="utf-8")
     assert next(traces.read(path)).prompt == odd["prompt"]
-
-
-def test_a_prompt_that_occurs_twice_is_refused() -> None:
-    assert len(traces.distinct([parse()])) == 1
-    with pytest.raises(errors.Invalid, match="occurs twice"):
-        traces.distinct([parse(), parse(final_answer="13")])

@@ -5,20 +5,20 @@ does. Rows with the same prompt, steps and answer are one trace, whatever line t
 """
 
 import re
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from tunix_rt import errors, formats
+from tunix_rt.datasets.duplicates import content_key
 from tunix_rt.datasets.figures import Tally
-from tunix_rt.datasets.folders import DATA, MANIFEST, TRACE_VERSION, Manifest, Source, manifest_bytes, open_dataset, same
+from tunix_rt.datasets.folders import DATA, TRACE_VERSION, Manifest, Source
+from tunix_rt.datasets.staging import staging, store
 from tunix_rt.formats import Bad, Reader
 from tunix_rt.traces import Trace
-from tunix_rt.values import atomic_writer, canonical, fsync_folder, jsonl_line, merkle_root, sha256, sha256_file, write_bytes
+from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256_file
 
 LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -89,11 +89,6 @@ class _Intake:
             self._rejects.write(jsonl_line({**found.report(), "raw": found.raw}))
 
 
-def content_key(line: Mapping[str, Any]) -> int:
-    """128 bits of the hash of a trace line's prompt, steps with their types and claims, and answer; meta does not count."""
-    return int(sha256(canonical([line["prompt"], line["steps"], line["final_answer"]]))[:32], 16)
-
-
 def ingest(
     path: Path,
     datasets: Path,
@@ -114,7 +109,7 @@ def ingest(
     reader = Reader(path, None if format == "auto" else formats.named(format))
     if rejects and rejects.exists() and rejects.samefile(path):
         raise errors.Invalid(f"the rejects would be written over {str(path)!r} itself; name another file.", path=str(rejects))
-    with _staging(datasets) as stage:
+    with staging(datasets) as stage:
         with ExitStack() as stack:
             data = stack.enter_context(atomic_writer(stage / DATA))
             kept = stack.enter_context(atomic_writer(rejects)) if rejects else None
@@ -124,7 +119,7 @@ def ingest(
         if rejected and (not skip_bad or not intake.counted.count):
             raise _refused(path, intake, rejected)
         manifest = _manifest(chosen, licence, intake, sha256_file(stage / DATA))
-        fresh = _store(stage / DATA, manifest, datasets / chosen)
+        fresh = store(stage, manifest, datasets / chosen)
     added = intake.counted.count if fresh else 0
     duplicates = intake.duplicates + intake.counted.count - added
     return Ingested(manifest, added, duplicates, tuple(intake.rejected), rejected, dict(sorted(intake.by_code.items())))
@@ -173,32 +168,6 @@ def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Man
         files={DATA: data_sha256},
         merkle_root=merkle_root(intake.ids()),
     )
-
-
-def _store(data: Path, manifest: Manifest, folder: Path) -> bool:
-    """Move the data under its name, then write the manifest; False when the same dataset is there already."""
-    if (folder / MANIFEST).exists():
-        same(open_dataset(folder).manifest, manifest, folder)
-        return False
-    folder.mkdir(parents=True, exist_ok=True)
-    data.replace(folder / DATA)
-    fsync_folder(folder)
-    write_bytes(folder / MANIFEST, manifest_bytes(manifest))
-    return True
-
-
-@contextmanager
-def _staging(datasets: Path) -> Iterator[Path]:
-    """A folder on the same disk, gone afterwards."""
-    try:
-        datasets.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".ingest-", dir=datasets))
-    except OSError as error:
-        raise errors.Failed(f"cannot write {str(datasets)!r}: {error.strerror or error}.", path=str(datasets)) from error
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _slug(path: Path) -> str:

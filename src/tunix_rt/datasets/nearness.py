@@ -84,7 +84,7 @@ def clusters(texts: Iterable[str], threshold: float = THRESHOLD) -> Clusters:
                 enough = similar >= threshold
                 if enough.any():
                     found.append((pairs[enough], similar[enough]))
-                    labels = _connected(np.concatenate([edges for edges, _ in found]), count)
+                    labels = connected(np.concatenate([edges for edges, _ in found]), count)
         edges = np.concatenate([edges for edges, _ in found]).tolist()
         values = np.concatenate([values for _, values in found]).tolist()
         return Clusters(labels, tuple(sorted(Pair(a, b, value) for (a, b), value in zip(edges, values, strict=True))))
@@ -190,7 +190,7 @@ def _proposed(column: Hashes, order: Ints, step: int, labels: Ints) -> Ints:
     return np.stack([np.minimum(one, other)[open_], np.maximum(one, other)[open_]], axis=1)
 
 
-def _connected(edges: Ints, count: int) -> Ints:
+def connected(edges: Ints, count: int) -> Ints:
     """For each text the first position of its component."""
     values = np.ones(len(edges), dtype=np.int8)
     _, parts = connected_components(coo_array((values, (edges[:, 0], edges[:, 1])), shape=(count, count)), directed=False)
