@@ -84,11 +84,11 @@ class Totals:
 
     def __init__(self) -> None:
         self._verdicts: Counter[Verdict] = Counter()
-        self._traces = self._wrong = self._answers = 0
+        self.traces = self._wrong = self._answers = 0
 
     def add(self, check: TraceCheck) -> None:
         self._verdicts.update(step.verdict for step in check.steps)
-        self._traces += 1
+        self.traces += 1
         self._wrong += check.wrong
         self._answers += check.answer.verdict == "wrong"
 
@@ -97,7 +97,7 @@ class Totals:
         steps = self._verdicts.total()
         checked = steps - self._verdicts["unchecked"]
         return Summary(
-            traces=self._traces,
+            traces=self.traces,
             steps=steps,
             wrong_traces=self._wrong,
             coverage=checked / steps if steps else 0.0,

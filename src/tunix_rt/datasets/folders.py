@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from pydantic import model_validator
 
 from tunix_rt import errors, tasks
+from tunix_rt.checking import Summary
 from tunix_rt.datasets.figures import Composition, Figures, Tally
 from tunix_rt.datasets.generation import stream
 from tunix_rt.datasets.recipes import Name, Recipe, plan
@@ -26,7 +27,8 @@ TRACE_VERSION: str = Trace.model_fields["trace_version"].default
 class Source(Value):
     """The file a dataset was ingested from: its own name, its bytes' hash, its format, and what became of its `rows`.
 
-    `reasoning_absent` counts traces whose row had an answer but no reasoning.
+    `reasoning_absent` counts traces whose row had an answer but no reasoning. `check` is what the checker said of all rows that
+    could be read, None if it was not asked; those it found wrong are among the rejected.
     """
 
     file: str
@@ -37,6 +39,7 @@ class Source(Value):
     duplicates: int
     rejected: int
     reasoning_absent: int
+    check: Summary | None = None
 
 
 class Parent(Value):

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from tunix_rt import errors, formats
+from tunix_rt import checking, errors, formats
 from tunix_rt.datasets.duplicates import content_key
 from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.folders import DATA, TRACE_VERSION, Manifest, Source
@@ -48,8 +48,9 @@ class Ingested(NamedTuple):
 class _Intake:
     """What has been read so far: traces once, rejects by code; 32 bytes are kept of each trace beside its tally."""
 
-    def __init__(self, reader: Reader, data: IO[bytes], rejects: IO[bytes] | None) -> None:
+    def __init__(self, reader: Reader, data: IO[bytes], rejects: IO[bytes] | None, *, judge: bool) -> None:
         self.reader, self._data, self._rejects = reader, data, rejects
+        self.verdicts = checking.Totals() if judge else None
         self.counted = Tally()
         self.rejected: list[Bad] = []
         self.by_code: Counter[str] = Counter()
@@ -62,12 +63,19 @@ class _Intake:
             if isinstance(found, Bad):
                 self._reject(found)
             else:
-                self._add(found[1])
+                self._take(*found)
             if update and count % 1_000 == 0:
                 update(count)
 
     def ids(self) -> Iterator[str]:
         return (self._ids[at : at + 32].hex() for at in range(0, len(self._ids), 32))
+
+    def _take(self, line: int, trace: Trace) -> None:
+        wrong = _judged(trace, line, self.verdicts) if self.verdicts else None
+        if wrong:
+            self._reject(wrong)
+        else:
+            self._add(trace)
 
     def _add(self, trace: Trace) -> None:
         line = trace.line()
@@ -89,6 +97,21 @@ class _Intake:
             self._rejects.write(jsonl_line({**found.report(), "raw": found.raw}))
 
 
+def _judged(trace: Trace, line: int, verdicts: checking.Totals) -> Bad | None:
+    """What the checker, looking at the trace alone, finds wrong in it."""
+    check = checking.check(trace, line, "free")
+    verdicts.add(check)
+    if not check.wrong:
+        return None
+    raw = jsonl_line(trace.line()).decode().rstrip("\n")
+    if check.first_wrong is None:
+        text = f"the answer is {check.answer.got!r}, but the steps reach {check.answer.expected!r}."
+        return Bad(line, "wrong_answer", "final_answer", text, raw)
+    step = check.steps[check.first_wrong - 1]
+    text = f"step {step.i} says {step.got!r}, but {step.expected!r} is right ({step.kind})."
+    return Bad(line, "wrong_step", f"steps.{step.i - 1}.content", text, raw)
+
+
 def ingest(
     path: Path,
     datasets: Path,
@@ -96,11 +119,15 @@ def ingest(
     name: str | None = None,
     format: str = "auto",
     skip_bad: bool = False,
+    check: bool = False,
     rejects: Path | None = None,
     licence: str = "unknown",
     update: Callable[[int], None] | None = None,
 ) -> Ingested:
     """Read the file into the dataset `name` (default: from the file's name) under the folder `datasets`.
+
+    With `check` a trace in which the checker finds a wrong step or answer counts as a bad line. The verdict is not stored with
+    the trace, since it can be had again; the manifest's source counts it.
 
     Raises Refused when a line is bad and `skip_bad` is off or nothing else is left, BadFile when the file cannot be read, and
     Conflict when the name is taken by other content. `rejects` gets every bad line in each case, raw text included.
@@ -113,7 +140,7 @@ def ingest(
         with ExitStack() as stack:
             data = stack.enter_context(atomic_writer(stage / DATA))
             kept = stack.enter_context(atomic_writer(rejects)) if rejects else None
-            intake = _Intake(reader, data, kept)
+            intake = _Intake(reader, data, kept, judge=check)
             intake.run(update)
         rejected = sum(intake.by_code.values())
         if rejected and (not skip_bad or not intake.counted.count):
@@ -152,6 +179,7 @@ def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Man
         duplicates=intake.duplicates,
         rejected=sum(intake.by_code.values()),
         reasoning_absent=intake.absent,
+        check=intake.verdicts.summary if intake.verdicts else None,
     )
     return Manifest(
         name=name,

@@ -1,7 +1,7 @@
 """How much of a held-out set a training set gives away, and how two datasets differ.
 
 Exact overlap, of canonical prompts, is a leak and nothing else. Shared skeletons (prompts with their digits masked), shared
-word n-grams and near-duplicate prompts are a matter of degree: they say how far the held-out items are from what was trained on.
+word n-grams and near-duplicate prompts are a matter of degree: they say how far held-out items are from what was trained on.
 The held-out prompts are kept, as text, so nothing depends on a hash; the training traces only pass by.
 """
 
@@ -34,8 +34,8 @@ class Overlap(Value):
 class Leakage(Overlap):
     """Over all items, and by each value of `meta.tier` and `meta.section` that the held-out set has.
 
-    `near` are items with a training prompt of at least `threshold` similarity, the exact ones among them. `examples` are prompts
-    of exact leaks, at most ten, in the order of the held-out set.
+    `near` are items with a training prompt of at least `threshold` similarity, the exact ones among them. `examples` are
+    prompts of exact leaks, at most ten, in the order of the held-out set.
     """
 
     trained: int

@@ -1,8 +1,8 @@
 """Splits of data that has no partition of its own: whole groups go to one side, and so do all traces with one canonical prompt.
 
 Groups that share a prompt are joined first. The side of what is joined depends on the smallest of its keys and a seed, so it
-does not depend on order, and a set that grows keeps its sides - except where a new trace joins groups that were apart, which with
-near-duplicate clusters is to be expected and with whole problems cannot happen.
+does not depend on order, and a set that grows keeps its sides - except where a new trace joins groups that were apart, which
+near-duplicate clusters will do now and then and whole problems never do.
 """
 
 from collections.abc import Sequence

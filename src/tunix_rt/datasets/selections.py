@@ -124,7 +124,7 @@ class Dropped(NamedTuple):
     value: Any
 
 
-def load(path: Path) -> Selection:
+def load_selection(path: Path) -> Selection:
     return Selection.parse(read_toml(path), source=str(path))
 
 
