@@ -81,12 +81,13 @@ def split(
     eval_share: Annotated[float, typer.Option(help="Share of the groups that goes to the evaluation set.")] = 0.1,
     threshold: Threshold = 0.8,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another split.")] = 0,
+    out: Annotated[str | None, typer.Option(help="What the two names begin with (default: the dataset's name).")] = None,
 ) -> None:
-    """NAME-train and NAME-eval: no group and no prompt is on both sides."""
+    """Two datasets, NAME-train and NAME-eval: no group and no prompt is on both sides."""
     made = {}
     for side in ("eval", "train"):
         apart = {"side": side, "by": by, "eval_share": eval_share}
-        chosen = _selection(f"{name}-{side}", [name], seed, {"apart": apart, "threshold": threshold})
+        chosen = _selection(f"{out or name}-{side}", [name], seed, {"apart": apart, "threshold": threshold})
         folder = surface.settings.datasets / chosen.name
         made[side] = (derive(surface, chosen, folder), folder)
     data = {side: _derived(manifest, folder) for side, (manifest, folder) in made.items()}
@@ -100,9 +101,8 @@ def stats(
     check: Annotated[bool, typer.Option(" /--no-check", help="Do not ask the checker, which takes about 1 ms a trace.")] = True,
 ) -> None:
     """Composition and statistics of a dataset, what the checker says of its steps, what repeats, how lengths are spread."""
-    folder = surface.settings.datasets / name
-    folder = folder if folder.exists() else Path(name)
-    dataset = datasets.open_dataset(folder)
+    dataset = datasets.open_dataset(Path(name)) if Path(name).is_dir() else obtain(surface, name)
+    folder = dataset.path.parent
     with surface.progress("reading") as update:
         found = datasets.examine(_counted(dataset, update), judge=check)
     data = {**summary(dataset.manifest, folder), **dataset.manifest.model_dump(mode="json")}

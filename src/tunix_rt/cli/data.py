@@ -198,7 +198,9 @@ def describe(manifest: Manifest, folder: Path) -> str:
         if 0 < len(counts) <= 30:
             lines.append(f"  by {what}: " + ", ".join(f"{key} {count}" for key, count in counts.items()))
     if manifest.parents:
-        taken = (f"{parent.taken} of {parent.count} from {parent.name} {parent.digest[:12]}" for parent in manifest.parents)
+        taken = (
+            f"{parent.taken} of {parent.count} from {parent.name} {parent.dataset_digest[:12]}" for parent in manifest.parents
+        )
         lines.append("  " + ", ".join(taken))
         gone = ", ".join(f"{code} {count}" for code, count in (manifest.dropped or {}).items())
         lines.append(f"  left out, listed in rejects.jsonl: {gone or 'none'}")

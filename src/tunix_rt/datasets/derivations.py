@@ -31,7 +31,7 @@ from tunix_rt.datasets.folders import (
 from tunix_rt.datasets.generation import canonical_prompt
 from tunix_rt.datasets.partitions import sides
 from tunix_rt.datasets.selections import META, Dropped, Select, Selection, known_field, look_up
-from tunix_rt.datasets.staging import staging, store
+from tunix_rt.datasets.staging import own_name, staging, store
 from tunix_rt.traces import Trace
 from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256, sha256_file
 
@@ -73,6 +73,7 @@ def derive(selection: Selection, pools: Sequence[Pool], folder: Path, update: Up
     Raises Conflict when the folder holds a dataset with other content, Invalid for a field that no trace has, for a training
     set drawn from an evaluation set, and when nothing is left.
     """
+    own_name(selection.name)
     with staging(folder.parent) as stage:
         manifest = _make(selection, pools, stage, update)
         store(stage, manifest, folder)
@@ -87,13 +88,13 @@ def derive_again(selection: Selection, pools: Sequence[Pool], folder: Path, upda
     there = stats(folder) if (folder / MANIFEST).is_file() else None
     for parent in (there.parents or ()) if there else ():
         now = next((pool.digest for pool in pools if pool.name == parent.name), None)
-        if now is not None and now != parent.digest:
+        if now is not None and now != parent.dataset_digest:
             raise errors.Conflict(
-                f"{folder} was made from {parent.name!r} with the digest {parent.digest[:12]}, which is not here any more: "
-                f"it has {now[:12]} now.",
+                f"{folder} was made from {parent.name!r} with the digest {parent.dataset_digest[:12]}, "
+                f"which is not here any more: it has {now[:12]} now.",
                 name=parent.name,
                 have=now,
-                want=parent.digest,
+                want=parent.dataset_digest,
             )
     with staging(folder.parent) as stage:
         manifest = _make(selection, pools, stage, update)
@@ -195,7 +196,9 @@ def _make(selection: Selection, pools: Sequence[Pool], stage: Path, update: Upda
         splits={split: counted.count},
         schema_version=TRACE_VERSION,
         selection=selection,
-        parents=tuple(Parent(name=p.name, digest=p.digest, count=p.size, taken=taken[at]) for at, p in enumerate(pools)),
+        parents=tuple(
+            Parent(name=p.name, dataset_digest=p.digest, count=p.size, taken=taken[at]) for at, p in enumerate(pools)
+        ),
         dropped=dict(sorted(rejects.by_code.items())),
         generators={},
         composition=counted.composition,

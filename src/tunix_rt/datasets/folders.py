@@ -46,7 +46,7 @@ class Parent(Value):
     """A dataset that a selection drew from, as it was then: of its `count` traces, `taken` are here."""
 
     name: str
-    digest: str
+    dataset_digest: str
     count: int
     taken: int
 

@@ -15,7 +15,7 @@ from tunix_rt import checking, errors, formats
 from tunix_rt.datasets.duplicates import content_key
 from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.folders import DATA, TRACE_VERSION, Manifest, Source
-from tunix_rt.datasets.staging import staging, store
+from tunix_rt.datasets.staging import own_name, staging, store
 from tunix_rt.formats import Bad, Reader
 from tunix_rt.traces import Trace
 from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256_file
@@ -206,4 +206,4 @@ def _name(name: str) -> str:
     if not _NAME.fullmatch(name):
         text = f"{name!r} cannot name a dataset: use up to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit."
         raise errors.Invalid(text, name=name)
-    return name
+    return own_name(name)

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from tunix_rt import errors
 from tunix_rt.datasets.folders import MANIFEST, Manifest, manifest_bytes, open_dataset, same
+from tunix_rt.datasets.recipes import builtin_recipes
 from tunix_rt.values import fsync_folder, write_bytes
+
+
+def own_name(name: str) -> str:
+    """Raises Conflict for the name of a built-in recipe, which must never come to mean anything else."""
+    if name in builtin_recipes():
+        raise errors.Conflict(f"{name!r} is the name of a built-in recipe; give this dataset another.", name=name)
+    return name
 
 
 @contextmanager
