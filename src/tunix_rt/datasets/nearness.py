@@ -143,9 +143,9 @@ def sketch(sets: GramSets, threshold: float) -> Sketches:
 
 
 def _promising(first: Sketches, a: Ints, second: Sketches, b: Ints, threshold: float) -> NDArray[np.bool_]:
-    """Which pairs to verify: all but those whose MinHashes agree 4.5 standard deviations less than at the threshold."""
+    """Which pairs to verify: all but those whose MinHashes agree three standard deviations less than at the threshold."""
     width = first.bytes.shape[1]
-    least = width * threshold - 4.5 * (width * threshold * (1 - threshold)) ** 0.5
+    least = width * threshold - 3 * (width * threshold * (1 - threshold)) ** 0.5
     agreeing = [
         np.count_nonzero(first.bytes[a[low : low + _PAIRS]] == second.bytes[b[low : low + _PAIRS]], axis=1)
         for low in range(0, len(a), _PAIRS)
