@@ -98,7 +98,7 @@ def split(
 def stats(
     surface: Surface,
     name: Annotated[str, typer.Argument(help="Dataset of the workspace, or a folder.")],
-    check: Annotated[bool, typer.Option(" /--no-check", help="Do not ask the checker, which takes about 1 ms a trace.")] = True,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Ask the checker, which takes about 1 ms a trace.")] = True,
 ) -> None:
     """Composition and statistics of a dataset, what the checker says of its steps, what repeats, how lengths are spread."""
     dataset = datasets.open_dataset(Path(name)) if Path(name).is_dir() else obtain(surface, name)
