@@ -1,5 +1,6 @@
 """Ids follow content alone, files are whole or absent, and a mistake names what to mend."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,3 +92,39 @@ def test_jsonl_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[d
     path = tmp_path_factory.mktemp("jsonl") / "rows.jsonl"
     values.write_jsonl(path, rows)
     assert [row for _, row in values.read_jsonl(path)] == rows
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"a": 1}\n{"a": \xff}\n', r"rows\.jsonl: not UTF-8 text \(byte 15\)"),
+        (b'{"a": 1}\r\n\xe2\x82\n', r"rows\.jsonl: not UTF-8 text \(byte 10\)"),
+        (b'{"a": 1}\n\n{"a": ', r"rows\.jsonl, line 3: not JSON \(Expecting value\)"),
+        (b'\xef\xbb\xbf{"a": 1}', r"rows\.jsonl, line 1: not JSON \(Unexpected UTF-8 BOM"),
+        (b'{"a": 1}\n[2]\n', r"rows\.jsonl, line 2: expected an object, got list"),
+    ],
+)
+def test_a_broken_line_is_named(data: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(data)
+    with pytest.raises(errors.Invalid, match=message):
+        list(values.read_jsonl(path))
+    path.write_bytes(b'\n \r\n{"a": "\xe2\x80\xa8"}\r\n{"a": 2}')
+    assert list(values.read_jsonl(path)) == [(3, {"a": "\u2028"}), (4, {"a": 2})]
+
+
+def test_a_missing_file_and_a_folder_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(errors.NotFound, match="no file"):
+        list(values.read_jsonl(tmp_path / "none.jsonl"))
+    with pytest.raises(errors.Invalid, match="cannot read"):
+        list(values.read_jsonl(tmp_path))
+
+
+def test_lines_are_read_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    values.write_jsonl(path, ({"a": "x" * 1_000} for _ in range(10_000)))
+    tracemalloc.start()
+    assert sum(1 for _ in values.read_jsonl(path)) == 10_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000  # bytes; the file has ten million

@@ -72,7 +72,7 @@ def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str
             candidates = [inner for field in fields for inner in _models_in(field)]
         else:
             candidates = [inner for inner in candidates if inner.__name__.lower() == part] or candidates
-    return sorted({key for inner in candidates for key in inner.model_fields})
+    return sorted({field.alias or key for inner in candidates for key, field in inner.model_fields.items()})
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -163,11 +163,18 @@ def jsonl_line(row: Mapping[str, Any]) -> bytes:
 def read_text(path: Path) -> str:
     """The UTF-8 text of a file a person named; a missing, unreadable or wrongly encoded one is explained."""
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise errors.NotFound(f"no file {str(path)!r}.", path=str(path)) from error
+        with _explained(path):
+            return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise errors.Invalid(f"{path}: not UTF-8 text (byte {error.start}).", path=str(path)) from error
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise errors.NotFound(f"no file {str(path)!r}.", path=str(path)) from error
     except OSError as error:
         raise errors.Invalid(f"cannot read {str(path)!r}: {error.strerror}.", path=str(path)) from error
 
@@ -189,8 +196,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number from 1, object) for each line; a broken line is an error naming file and line."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    """(line number from 1, object) for each line, read one by one; a broken one is an error naming file and line."""
+    for number, line in _lines(path):
         if not line.strip():
             continue
         try:
@@ -202,3 +209,14 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{path}, line {number}: expected an object, got {type(row).__name__}.", path=str(path), line=number
             )
         yield number, row
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    offset = 0
+    with _explained(path), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield number, line.decode()
+            except UnicodeDecodeError as error:
+                raise errors.Invalid(f"{path}: not UTF-8 text (byte {offset + error.start}).", path=str(path)) from error
+            offset += len(line)

@@ -88,6 +88,7 @@ def test_the_summary_counts_traces_steps_and_answers() -> None:
         "steps": 5,
         "wrong_traces": 2,
         "coverage": 0.8,
+        "step_accuracy": 0.5,
         "wrong_steps": 1,
         "wrong_answers": 2,
         "ungrounded": 1,

@@ -164,6 +164,46 @@ def test_manifests_of_recipes_keep_their_digests(tmp_path: Path) -> None:
     assert datasets.check(datasets.recipe("dev-reasoning-v2"), tmp_path / "v2") == []
 
 
+RIGHT, WRONG = line(), line(steps=[{"i": 1, "type": "compute", "content": "2 + 3 = 6"}], final_answer="6")
+UNFAITHFUL = line(final_answer="7")
+
+
+def test_wrong_traces_are_bad_lines_when_the_checker_is_asked(tmp_path: Path, home: Settings) -> None:
+    path = put(tmp_path, RIGHT, WRONG, UNFAITHFUL)
+    with pytest.raises(Refused) as caught:
+        ingest(path, home, check=True)
+    assert [(row["line"], row["code"], row["field"], row["message"]) for row in caught.value.as_dict()["rejected"]] == [
+        (2, "wrong_step", "steps.0.content", "step 1 says '6', but '5' is right (arithmetic)."),
+        (3, "wrong_answer", "final_answer", "the answer is '7', but the steps reach '5'."),
+    ]
+    assert left(home) == []
+    assert ingest(path, home, name="unchecked").added == 3  # negative control: without the checker all are stored
+
+
+def test_verdicts_are_counted_and_not_stored_with_the_traces(tmp_path: Path, home: Settings) -> None:
+    path, rejects = put(tmp_path, RIGHT, WRONG, UNFAITHFUL, b"{"), tmp_path / "rejects.jsonl"
+    made = ingest(path, home, check=True, skip_bad=True, rejects=rejects)
+    assert made.by_code == {"bad_json": 1, "wrong_answer": 1, "wrong_step": 1}
+    source = made.manifest.source
+    assert source is not None
+    assert source.check is not None
+    assert (source.check.traces, source.check.wrong_steps, source.check.wrong_answers, source.check.step_accuracy) == (
+        3,
+        1,
+        1,
+        2 / 3,
+    )
+    row = next(traces.read(home.datasets / "some-data" / "dataset.jsonl"))
+    assert set(row.meta) == {"source"}
+    raw = [json.loads(row["raw"])["final_answer"] for _, row in values.read_jsonl(rejects) if row["code"] != "bad_json"]
+    assert raw == ["6", "7"]
+
+
+def test_the_name_of_a_built_in_recipe_is_refused(tmp_path: Path, home: Settings) -> None:
+    with pytest.raises(errors.Conflict, match="built-in recipe"):
+        ingest(put(tmp_path, LINE), home, name="dev-reasoning-v2")
+
+
 # ── containers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -68,14 +68,17 @@ def test_reading_names_file_and_line(tmp_path: Path) -> None:
         list(traces.read(path))
 
 
+def test_traces_before_a_bad_line_are_read_first(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps(LINE) + "\n{\n")
+    rows = traces.read(path)
+    assert next(rows) == parse()
+    with pytest.raises(errors.Invalid, match=r"t\.jsonl, line 2: not JSON"):
+        next(rows)
+
+
 def test_text_is_kept_exactly(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     odd = LINE | {"prompt": " \t“Ünïcode”\u2028 \n"}
     path.write_text(json.dumps(odd, ensure_ascii=False) + "\n", encoding="utf-8")
     assert next(traces.read(path)).prompt == odd["prompt"]
-
-
-def test_a_prompt_that_occurs_twice_is_refused() -> None:
-    assert len(traces.distinct([parse()])) == 1
-    with pytest.raises(errors.Invalid, match="occurs twice"):
-        traces.distinct([parse(), parse(final_answer="13")])

@@ -1,5 +1,6 @@
 """What the checker says: a verdict for every step and for the answer, and their sums over traces."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -52,12 +53,16 @@ class TraceCheck(Value):
 
 
 class Summary(Value):
-    """`wrong_traces` have a wrong step or a wrong answer; coverage is by step; `ungrounded` counts steps."""
+    """`wrong_traces` have a wrong step or a wrong answer; `ungrounded` counts steps.
+
+    Coverage is the share of steps that were checked, `step_accuracy` the share of those that are ok (None if there are none).
+    """
 
     traces: int
     steps: int
     wrong_traces: int
     coverage: float
+    step_accuracy: float | None
     wrong_steps: int
     wrong_answers: int
     ungrounded: int
@@ -74,16 +79,38 @@ def collect(trace_id: str, line: int, steps: tuple[StepCheck, ...], answer: Answ
     )
 
 
+class Totals:
+    """Add each check once, then read `summary`; nothing is kept but counts."""
+
+    def __init__(self) -> None:
+        self._verdicts: Counter[Verdict] = Counter()
+        self.traces = self._wrong = self._answers = 0
+
+    def add(self, check: TraceCheck) -> None:
+        self._verdicts.update(step.verdict for step in check.steps)
+        self.traces += 1
+        self._wrong += check.wrong
+        self._answers += check.answer.verdict == "wrong"
+
+    @property
+    def summary(self) -> Summary:
+        steps = self._verdicts.total()
+        checked = steps - self._verdicts["unchecked"]
+        return Summary(
+            traces=self.traces,
+            steps=steps,
+            wrong_traces=self._wrong,
+            coverage=checked / steps if steps else 0.0,
+            step_accuracy=self._verdicts["ok"] / checked if checked else None,
+            wrong_steps=self._verdicts["wrong"],
+            wrong_answers=self._answers,
+            ungrounded=self._verdicts["ungrounded"],
+        )
+
+
 def summarise(checks: Iterable[TraceCheck]) -> Summary:
     """Counts over traces."""
-    rows = list(checks)
-    verdicts = [step.verdict for row in rows for step in row.steps]
-    return Summary(
-        traces=len(rows),
-        steps=len(verdicts),
-        wrong_traces=sum(row.wrong for row in rows),
-        coverage=sum(verdict != "unchecked" for verdict in verdicts) / len(verdicts) if verdicts else 0.0,
-        wrong_steps=verdicts.count("wrong"),
-        wrong_answers=sum(row.answer.verdict == "wrong" for row in rows),
-        ungrounded=verdicts.count("ungrounded"),
-    )
+    totals = Totals()
+    for check in checks:
+        totals.add(check)
+    return totals.summary

@@ -1,5 +1,10 @@
-"""`tunix-rt check`: a verdict for every step of every trace."""
+"""`tunix-rt check`: a verdict for every step of every trace.
 
+What is found waits in a temporary file, so that a mistake in the last line leaves no half of a document on stdout.
+"""
+
+import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +12,10 @@ from typing import Annotated
 import typer
 
 from tunix_rt import checking, errors, values
-from tunix_rt.checking import Mode, Summary, TraceCheck
+from tunix_rt.checking import Mode, TraceCheck
 from tunix_rt.cli.app import app, command
-from tunix_rt.cli.console import Surface, percent, table
-from tunix_rt.cli.data import obtain
+from tunix_rt.cli.console import Surface, table
+from tunix_rt.cli.data import judged, obtain
 from tunix_rt.traces import Trace
 
 _CELL = 72  # characters of a step or value that a table shows
@@ -23,23 +28,34 @@ def check(
     mode: Annotated[
         Mode, typer.Option(help="free: the trace alone; anchored: against each line's 'reference'; hybrid: both.")
     ] = "hybrid",
+    everything: Annotated[bool, typer.Option("--all", help="Print the table of every trace, not only of wrong ones.")] = False,
     fail_on_wrong: Annotated[bool, typer.Option("--fail-on-wrong", help="Exit with 1 if a step or answer is wrong.")] = False,
 ) -> None:
     """Judge every step of every trace. A line may carry its own "reference" trace; without one, hybrid is free."""
     path = Path(what) if Path(what).is_file() or what.endswith(".jsonl") else obtain(surface, what).path
-    traces: list[Trace] = []
-    rows: list[TraceCheck] = []
-    for number, trace, reference in _read(path):
-        if mode == "anchored" and reference is None:
-            raise errors.Invalid(
-                f"{path}, line {number}: no 'reference'; --mode anchored needs one on every line.", line=number
-            )
-        traces.append(trace)
-        rows.append(checking.check(trace, number, mode, reference))
-    summary = checking.summarise(rows)
-    wrong = [_table(path, trace, row) for trace, row in zip(traces, rows, strict=True) if row.wrong]
-    data = {"summary": summary.model_dump(mode="json"), "traces": [row.model_dump(mode="json") for row in rows]}
-    surface.emit(data, "\n\n".join([*wrong, _sentence(summary)]))
+    totals = checking.Totals()
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as told, surface.progress("checking") as update:
+        for number, trace, reference in _read(path):
+            if mode == "anchored" and reference is None:
+                raise errors.Invalid(
+                    f"{path}, line {number}: no 'reference'; --mode anchored needs one on every line.", line=number
+                )
+            row = checking.check(trace, number, mode, reference)
+            totals.add(row)
+            if surface.as_json:
+                told.write(
+                    f"{',' if totals.traces > 1 else ''}\n    {json.dumps(row.model_dump(mode='json'), ensure_ascii=False)}"
+                )
+            elif everything or row.wrong:
+                told.write(_table(path, trace, row, everything=everything) + "\n\n")
+            update(totals.traces, 0, "traces")
+        summary = totals.summary
+        told.seek(0)
+        if surface.as_json:
+            head = json.dumps(summary.model_dump(mode="json"), ensure_ascii=False)
+            surface.copy((f'{{\n  "summary": {head},\n  "traces": [', *told, "\n  ]\n}\n"))
+        else:
+            surface.copy((*told, judged(summary) + "\n"))
     if fail_on_wrong and summary.wrong_traces:
         raise typer.Exit(1)
 
@@ -52,26 +68,21 @@ def _read(path: Path) -> Iterator[tuple[int, Trace, Trace | None]]:
         yield number, Trace.parse(row, source=source), reference
 
 
-def _table(path: Path, trace: Trace, row: TraceCheck) -> str:
-    """The wrong steps of one trace: which, what it says, what it claims, what is true."""
+def _table(path: Path, trace: Trace, row: TraceCheck, *, everything: bool) -> str:
+    """The steps of one trace, or only the wrong ones: which, the verdict, what it says, what it claims, what is true."""
     cells = [
-        (f"step {check.i}", _short(step.content), check.kind or "", _short(check.got or ""), _short(check.expected or ""))
+        (f"step {step.i}", check.verdict, *map(_short, (step.content, check.kind or "", check.got or "", check.expected or "")))
         for step, check in zip(trace.steps, row.steps, strict=True)
-        if check.verdict == "wrong"
+        if everything or check.verdict == "wrong"
     ]
-    if row.answer.verdict == "wrong":
+    if everything or row.answer.verdict == "wrong":
         said = _short(trace.final_answer)
-        cells.append(("answer", said, row.answer.kind or "", said, _short(row.answer.expected or "")))
-    head = ("where", "text", "kind", "claimed", "true")
+        judged = row.answer.verdict
+        cells.append(("answer", judged, said, row.answer.kind or "", said, _short(row.answer.expected or "")))
+    head = ("where", "verdict", "text", "kind", "claimed", "true")
     return f"{path}, line {row.line}\n{table(cells, head)}"
 
 
 def _short(text: str) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= _CELL else flat[: _CELL - 3] + "..."
-
-
-def _sentence(summary: Summary) -> str:
-    text = f"{summary.traces} traces, {summary.steps} steps, {percent(summary.coverage)} of them checked, "
-    text += f"{summary.wrong_traces} traces with a wrong step or answer"
-    return text + (f", {summary.ungrounded} steps with a number from nowhere" if summary.ungrounded else "")

@@ -6,7 +6,7 @@ On a terminal long work draws a progress bar; elsewhere it prints a plain line n
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,11 @@ class Surface:
             sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
         else:
             self.out.print(text, markup=False)
+
+    def copy(self, parts: Iterable[str]) -> None:
+        """A result too long to hold, piece by piece."""
+        for part in parts:
+            sys.stdout.write(part)
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Update]:

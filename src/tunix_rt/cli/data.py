@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from tunix_rt import datasets, errors, formats
+from tunix_rt.checking import Summary
 from tunix_rt.cli.app import command, noun
-from tunix_rt.cli.console import Surface, table
+from tunix_rt.cli.console import Surface, percent, table
 from tunix_rt.datasets import Dataset, Ingested, Manifest
 from tunix_rt.formats import exports
 
@@ -54,7 +55,16 @@ def build(
     out: Annotated[Path | None, typer.Option(help="Folder to build in (default: <home>/datasets/<name>).")] = None,
     check: Annotated[bool, typer.Option("--check", help="Make it again and compare bytes; writes nothing.")] = False,
 ) -> None:
-    """Build a dataset from a recipe; the same recipe gives the same bytes."""
+    """Build a dataset from a recipe, or from a TOML file that selects from datasets; the same gives the same bytes."""
+    if datasets.is_selection(recipe):
+        selection = datasets.load_selection(Path(recipe))
+        place = out or surface.settings.datasets / selection.name
+        if check:
+            check_selection(surface, selection, place)
+        else:
+            manifest = derive(surface, selection, place)
+            surface.emit(summary(manifest, place), describe(manifest, place))
+        return
     chosen = datasets.recipe(recipe)
     folder = out or surface.settings.datasets / chosen.name
     if check:
@@ -65,22 +75,35 @@ def build(
 
 
 def _check(surface: Surface, recipe: datasets.Recipe, folder: Path) -> None:
-    differences = datasets.check(recipe, folder)
+    _identical(surface, f"recipe {recipe.name!r}", recipe.name, folder, datasets.check(recipe, folder))
+
+
+def _identical(surface: Surface, what: str, name: str, folder: Path, differences: list[datasets.Difference]) -> None:
     if differences:
         names = ", ".join(difference.file for difference in differences)
         raise errors.Tampered(
-            f"{folder} is not what recipe {recipe.name!r} makes: {names} differ.",
+            f"{folder} is not what {what} makes: {names} differ.",
             differences=[difference._asdict() for difference in differences],
         )
-    surface.emit({"name": recipe.name, "identical": True, "dir": str(folder)}, f"{folder}: identical to the byte")
+    surface.emit({"name": name, "identical": True, "dir": str(folder)}, f"{folder}: identical to the byte")
 
 
-@command(group)
-def stats(surface: Surface, name: Annotated[str, typer.Argument(help="Dataset of the workspace, or a folder.")]) -> None:
-    """Composition and statistics of a dataset."""
-    folder = surface.settings.datasets / name
-    manifest = datasets.open_dataset(folder if folder.exists() else Path(name)).manifest
-    surface.emit({**summary(manifest, folder), **manifest.model_dump(mode="json")}, describe(manifest, folder))
+def derive(surface: Surface, selection: datasets.Selection, folder: Path) -> Manifest:
+    """Make the selection's dataset; parents that are built-in recipes are built first."""
+    pools = _pools(surface, selection)
+    with surface.progress(f"selecting {selection.name}") as update:
+        return datasets.derive(selection, pools, folder, lambda done, total: update(done, total, "traces"))
+
+
+def check_selection(surface: Surface, selection: datasets.Selection, folder: Path) -> None:
+    pools = _pools(surface, selection)
+    with surface.progress(f"selecting {selection.name} again") as update:
+        found = datasets.derive_again(selection, pools, folder, lambda done, total: update(done, total, "traces"))
+    _identical(surface, f"selection {selection.name!r}", selection.name, folder, found)
+
+
+def _pools(surface: Surface, selection: datasets.Selection) -> list[datasets.Pool]:
+    return [datasets.pool(obtain(surface, wanted.partition("@")[0]), wanted) for wanted in selection.select.parents]
 
 
 @command(group)
@@ -90,6 +113,7 @@ def ingest(
     format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the dataset (default: from the file's name).")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out instead of storing nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Traces with a wrong step or answer count as bad lines.")] = False,
     rejects: Annotated[Path | None, typer.Option(help="File for the bad lines, with their codes and raw text.")] = None,
     licence: Annotated[str, typer.Option(help="Licence of the data, kept in the manifest.")] = "unknown",
 ) -> None:
@@ -101,6 +125,7 @@ def ingest(
             name=name,
             format=format,
             skip_bad=skip_bad,
+            check=check,
             rejects=rejects,
             licence=licence,
             update=lambda count: update(count, 0, f"{count} rows"),
@@ -119,6 +144,7 @@ def _ingested(made: Ingested) -> dict[str, object]:
         "by_code": made.by_code,
         "format": source.format if source else None,
         "without_reasoning": source.reasoning_absent if source else 0,
+        "check": source.check.model_dump(mode="json") if source and source.check else None,
     }
 
 
@@ -130,7 +156,17 @@ def _ingested_text(made: Ingested, folder: Path) -> str:
     told = f"read as {found['format']}: added {made.added}, duplicates {made.duplicates}, rejected {made.rejected_count}"
     if found["without_reasoning"]:
         told += f"; {found['without_reasoning']} have an answer but no reasoning, which is their only step"
-    return "\n".join([*lines, told, describe(made.manifest, folder)])
+    source = made.manifest.source
+    checked = [judged(source.check)] if source and source.check else []
+    return "\n".join([*lines, told, *checked, describe(made.manifest, folder)])
+
+
+def judged(found: Summary) -> str:
+    """What the checker says of many traces, in a line."""
+    text = f"{found.traces} traces, {found.steps} steps, {percent(found.coverage)} of them checked"
+    text += "" if found.step_accuracy is None else f", {percent(found.step_accuracy)} of those ok"
+    text += f", {found.wrong_traces} traces with a wrong step or answer"
+    return text + (f", {found.ungrounded} steps with a number from nowhere" if found.ungrounded else "")
 
 
 @command(group)
@@ -168,6 +204,13 @@ def describe(manifest: Manifest, folder: Path) -> str:
     for what, counts in manifest.composition.model_dump().items():
         if 0 < len(counts) <= 30:
             lines.append(f"  by {what}: " + ", ".join(f"{key} {count}" for key, count in counts.items()))
+    if manifest.parents:
+        taken = (
+            f"{parent.taken} of {parent.count} from {parent.name} {parent.dataset_digest[:12]}" for parent in manifest.parents
+        )
+        lines.append("  " + ", ".join(taken))
+        gone = ", ".join(f"{code} {count}" for code, count in (manifest.dropped or {}).items())
+        lines.append(f"  left out, listed in rejects.jsonl: {gone or 'none'}")
     claims = f"claims {manifest.statistics.claims}{', all true' if manifest.recipe else ', not checked'}"
     lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, {claims}")
     lines.append(f"  folder {folder}")

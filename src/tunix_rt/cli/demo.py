@@ -94,11 +94,11 @@ def _do(surface: Surface, clock: Clock, quick: bool) -> Outcome:
 
 
 def _no_leak(surface: Surface, trainset: str, evalset: str) -> None:
-    train, held_out = (list(traces.read(obtain(surface, name).path)) for name in (trainset, evalset))
+    train, held_out = (traces.read(obtain(surface, name).path) for name in (trainset, evalset))
     found = datasets.leakage(train, held_out)
     if found.exact:
         raise errors.Invalid(f"{found.exact} prompts of {evalset} are in {trainset}; the evaluation would prove nothing.")
-    surface.say(f"{trainset}: {len(train)} traces; {evalset}: {len(held_out)} items, none of them in training")
+    surface.say(f"{trainset}: {found.trained} traces; {evalset}: {found.items} items, none of them in training")
 
 
 def telling(examples: list[Example], before: Evaluation) -> tuple[Example, ...]:

@@ -6,7 +6,7 @@ import typer
 
 from tunix_rt import datasets, traces
 from tunix_rt.cli.app import command
-from tunix_rt.cli.console import Surface, percent
+from tunix_rt.cli.console import Surface, percent, table
 from tunix_rt.cli.data import RecipeArgument, group, obtain
 from tunix_rt.traces import Trace
 
@@ -14,14 +14,28 @@ Name = Annotated[str, typer.Argument(help="Dataset; a built-in recipe of that na
 
 
 @command(group)
-def leak(surface: Surface, train: Name, held_out: Name) -> None:
+def leak(
+    surface: Surface,
+    train: Name,
+    held_out: Name,
+    threshold: Annotated[float, typer.Option(min=0.3, max=1, help="Jaccard similarity of near-duplicate prompts.")] = 0.8,
+) -> None:
     """What a training set gives away of a held-out set; exit code 1 when a held-out prompt is in it."""
-    found = datasets.leakage(_read(surface, train), _read(surface, held_out))
+    training, held = obtain(surface, train), obtain(surface, held_out)
+    with surface.progress("comparing") as update:
+        found = datasets.leakage(
+            traces.read(training.path),
+            traces.read(held.path),
+            threshold,
+            lambda done: update(done, training.manifest.count, "training traces"),
+        )
+    rows = [_overlap("all", found)]
+    rows += [_overlap(f"tier {name}", part) for name, part in found.tiers.items()]
+    rows += [_overlap(f"section {name}", part) for name, part in found.sections.items()]
+    header = ("held out", "items", "exact", "skeleton", "near", f"{found.ngram}-grams: median", "most", "80 % or more")
     lines = [
-        f"{found.exact} of {found.items} prompts of {held_out} are in {train} exactly",
-        f"{found.skeletons} share their wording with a training prompt once digits are masked",
-        f"of an item's word {found.ngram}-grams, a median of {percent(found.ngram_median)} occur in training "
-        f"(at most {percent(found.ngram_max)}; {found.ngram_close} items at 80 % or more)",
+        f"{found.exact} of {found.items} prompts of {held_out} are among the {found.trained} of {train}",
+        table(rows, header),
         *(f"  leaked: {prompt}" for prompt in found.examples),
     ]
     surface.emit(found.model_dump(mode="json"), "\n".join(lines))
@@ -29,10 +43,17 @@ def leak(surface: Surface, train: Name, held_out: Name) -> None:
         raise typer.Exit(1)
 
 
+def _overlap(name: str, part: datasets.Overlap) -> tuple[str, ...]:
+    counts = (part.items, part.exact, part.skeletons, part.near)
+    shares = (percent(part.ngram_median), percent(part.ngram_max), str(part.ngram_close))
+    return (name, *map(str, counts), *shares)
+
+
 @command(group)
 def diff(surface: Surface, first: Name, second: Name) -> None:
     """Which traces came and went between two datasets, by content."""
-    found = datasets.difference(_read(surface, first), _read(surface, second))
+    before, after = obtain(surface, first), obtain(surface, second)
+    found = datasets.difference(traces.read(before.path), traces.read(after.path))
     lines = [f"{found.common} traces in both, {len(found.removed)} only in {first}, {len(found.added)} only in {second}"]
     for sign, kept in (("-", found.removed), ("+", found.added)):
         lines += [f"  {sign} {trace.id[:12]} {_short(trace.prompt)}" for trace in kept[:10]]
@@ -61,10 +82,6 @@ def show(trace: Trace) -> str:
 
 def _origin(meta: dict[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in meta.items())
-
-
-def _read(surface: Surface, name: str) -> list[Trace]:
-    return list(traces.read(obtain(surface, name).path))
 
 
 def _short(text: str, limit: int = 100) -> str:

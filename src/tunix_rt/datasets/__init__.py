@@ -4,17 +4,23 @@ Invariants: counts are what the recipe says, prompts are distinct, every claim h
 from disjoint parts of the space of prompts, and the same recipe gives the same bytes on every machine.
 """
 
+from tunix_rt.datasets.derivations import Pool, derive, derive_again, pool
+from tunix_rt.datasets.duplicates import Duplicates, Repeats, duplicates
+from tunix_rt.datasets.examination import PERCENTILES, Examination, examine
 from tunix_rt.datasets.exports import Exported, export
 from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tally
-from tunix_rt.datasets.folders import Dataset, Difference, Manifest, Source, build, check, find, open_dataset, stats
+from tunix_rt.datasets.folders import Dataset, Difference, Manifest, Parent, Source, build, check, find, open_dataset, stats
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
 from tunix_rt.datasets.ingest import Ingested, Refused, ingest
-from tunix_rt.datasets.leakage import Changes, Leakage, difference, leakage
+from tunix_rt.datasets.leakage import Changes, Leakage, Overlap, difference, leakage
 from tunix_rt.datasets.recipes import Cell, Plan, Recipe, Share, builtin_recipes, load, plan, recipe
+from tunix_rt.datasets.selections import Apart, DedupKey, Range, Select, Selection, conditions, is_selection, load_selection
 
 __all__ = [
-    "Cell", "Changes", "Composition", "Dataset", "Difference", "Exported", "Figures", "Ingested", "Leakage",
-    "Manifest", "Plan", "Recipe", "Refused", "Share", "Source", "Tally", "build", "builtin_recipes",
-    "canonical_prompt", "check", "difference", "explain", "export", "find", "generate", "ingest", "leakage", "load",
-    "open_dataset", "plan", "recipe", "side", "skeleton", "stats", "stream", "tally",
+    "PERCENTILES", "Apart", "Cell", "Changes", "Composition", "Dataset", "DedupKey", "Difference", "Duplicates", "Examination",
+    "Exported", "Figures", "Ingested", "Leakage", "Manifest", "Overlap", "Parent", "Plan", "Pool", "Range", "Recipe", "Refused",
+    "Repeats", "Select", "Selection", "Share", "Source", "Tally", "build", "builtin_recipes", "canonical_prompt", "check",
+    "conditions", "derive", "derive_again", "difference", "duplicates", "examine", "explain", "export", "find", "generate",
+    "ingest", "is_selection", "leakage", "load", "load_selection", "open_dataset", "plan", "pool", "recipe", "side", "skeleton",
+    "stats", "stream", "tally",
 ]  # fmt: skip

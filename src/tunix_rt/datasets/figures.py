@@ -64,7 +64,7 @@ class Tally:
     def __init__(self) -> None:
         self._meta: dict[str, Counter[str]] = {key: Counter() for key in _META_KEYS}
         self._step_types: Counter[str] = Counter()
-        self._lengths: dict[str, array[int]] = {key: array("q") for key in _LENGTHS}
+        self._lengths: dict[str, array[int]] = {key: array("q") for key in LENGTHS}
         self._texts: dict[str, array[int]] = {key: array("Q") for key in ("prompts", "skeletons", "answers")}
         self._claims = self._with_claims = 0
 
@@ -76,7 +76,7 @@ class Tally:
             self._step_types[step.type] += 1
             self._claims += len(step.claims)
             self._with_claims += bool(step.claims)
-        for key, measure in _LENGTHS.items():
+        for key, measure in LENGTHS.items():
             self._lengths[key].append(measure(trace))
         self._texts["prompts"].append(_hash(trace.prompt))
         self._texts["skeletons"].append(_hash(skeleton(trace.prompt)))
@@ -115,7 +115,7 @@ def _texts(trace: Trace) -> list[str]:
 
 
 _META_KEYS = ("section", "task", "level", "group", "transform")
-_LENGTHS: dict[str, Callable[[Trace], int]] = {
+LENGTHS: dict[str, Callable[[Trace], int]] = {
     "prompt_chars": lambda trace: len(trace.prompt),
     "trace_chars": lambda trace: sum(map(len, _texts(trace))),
     "prompt_words": lambda trace: len(trace.prompt.split()),

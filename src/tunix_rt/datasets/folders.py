@@ -10,9 +10,11 @@ from typing import Literal, NamedTuple
 from pydantic import model_validator
 
 from tunix_rt import errors, tasks
+from tunix_rt.checking import Summary
 from tunix_rt.datasets.figures import Composition, Figures, Tally
 from tunix_rt.datasets.generation import stream
 from tunix_rt.datasets.recipes import Name, Recipe, plan
+from tunix_rt.datasets.selections import Selection
 from tunix_rt.settings import Settings
 from tunix_rt.tasks import TRANSFORMS
 from tunix_rt.traces import Trace
@@ -25,7 +27,8 @@ TRACE_VERSION: str = Trace.model_fields["trace_version"].default
 class Source(Value):
     """The file a dataset was ingested from: its own name, its bytes' hash, its format, and what became of its `rows`.
 
-    `reasoning_absent` counts traces whose row had an answer but no reasoning.
+    `reasoning_absent` counts traces whose row had an answer but no reasoning. `check` is what the checker said of all rows that
+    could be read, None if it was not asked; those it found wrong are among the rejected.
     """
 
     file: str
@@ -36,12 +39,23 @@ class Source(Value):
     duplicates: int
     rejected: int
     reasoning_absent: int
+    check: Summary | None = None
+
+
+class Parent(Value):
+    """A dataset that a selection drew from, as it was then: of its `count` traces, `taken` are here."""
+
+    name: str
+    dataset_digest: str
+    count: int
+    taken: int
 
 
 class Manifest(Value):
     """`digest` names the dataset; `merkle_root` is over the trace ids in file order; `generators` are name -> version.
 
-    A dataset comes either from a `recipe`, with its seed and generators, or from a `source`.
+    A dataset comes either from a `recipe`, with its seed and generators, or from a `source`, or by a `selection` from its
+    `parents`; then `dropped` counts, by code, the traces that are listed in rejects.jsonl.
     """
 
     manifest_version: Literal["1.0"] = "1.0"
@@ -56,6 +70,9 @@ class Manifest(Value):
     recipe: Recipe | None = None
     recipe_digest: str | None = None
     source: Source | None = None
+    selection: Selection | None = None
+    parents: tuple[Parent, ...] | None = None
+    dropped: dict[str, int] | None = None
     generators: dict[str, int]
     composition: Composition
     statistics: Figures
@@ -64,8 +81,10 @@ class Manifest(Value):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Manifest":
-        if (self.recipe is None) == (self.source is None):
-            raise ValueError("a dataset comes either from a recipe or from a source")
+        if sum(origin is not None for origin in (self.recipe, self.source, self.selection)) != 1:
+            raise ValueError("a dataset comes either from a recipe or from a source or from a selection")
+        if (self.selection is None) != (self.parents is None) or (self.selection is None) != (self.dropped is None):
+            raise ValueError("a selection has parents and counts what it dropped; nothing else has")
         return self
 
 
@@ -77,7 +96,7 @@ class Dataset(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One file of a folder that is not what its recipe makes; `expected` and `found` are sha256, None where absent."""
+    """One file of a folder that is not what it is made of gives; `expected` and `found` are sha256, None where absent."""
 
     file: str
     expected: str | None

@@ -5,20 +5,20 @@ does. Rows with the same prompt, steps and answer are one trace, whatever line t
 """
 
 import re
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from tunix_rt import errors, formats
+from tunix_rt import checking, errors, formats
+from tunix_rt.datasets.duplicates import content_key
 from tunix_rt.datasets.figures import Tally
-from tunix_rt.datasets.folders import DATA, MANIFEST, TRACE_VERSION, Manifest, Source, manifest_bytes, open_dataset, same
+from tunix_rt.datasets.folders import DATA, TRACE_VERSION, Manifest, Source
+from tunix_rt.datasets.staging import own_name, staging, store
 from tunix_rt.formats import Bad, Reader
 from tunix_rt.traces import Trace
-from tunix_rt.values import atomic_writer, canonical, fsync_folder, jsonl_line, merkle_root, sha256, sha256_file, write_bytes
+from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256_file
 
 LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -48,8 +48,9 @@ class Ingested(NamedTuple):
 class _Intake:
     """What has been read so far: traces once, rejects by code; 32 bytes are kept of each trace beside its tally."""
 
-    def __init__(self, reader: Reader, data: IO[bytes], rejects: IO[bytes] | None) -> None:
+    def __init__(self, reader: Reader, data: IO[bytes], rejects: IO[bytes] | None, *, judge: bool) -> None:
         self.reader, self._data, self._rejects = reader, data, rejects
+        self.verdicts = checking.Totals() if judge else None
         self.counted = Tally()
         self.rejected: list[Bad] = []
         self.by_code: Counter[str] = Counter()
@@ -62,12 +63,19 @@ class _Intake:
             if isinstance(found, Bad):
                 self._reject(found)
             else:
-                self._add(found[1])
+                self._take(*found)
             if update and count % 1_000 == 0:
                 update(count)
 
     def ids(self) -> Iterator[str]:
         return (self._ids[at : at + 32].hex() for at in range(0, len(self._ids), 32))
+
+    def _take(self, line: int, trace: Trace) -> None:
+        wrong = _judged(trace, line, self.verdicts) if self.verdicts else None
+        if wrong:
+            self._reject(wrong)
+        else:
+            self._add(trace)
 
     def _add(self, trace: Trace) -> None:
         line = trace.line()
@@ -89,9 +97,19 @@ class _Intake:
             self._rejects.write(jsonl_line({**found.report(), "raw": found.raw}))
 
 
-def content_key(line: Mapping[str, Any]) -> int:
-    """128 bits of the hash of a trace line's prompt, steps with their types and claims, and answer; meta does not count."""
-    return int(sha256(canonical([line["prompt"], line["steps"], line["final_answer"]]))[:32], 16)
+def _judged(trace: Trace, line: int, verdicts: checking.Totals) -> Bad | None:
+    """What the checker, looking at the trace alone, finds wrong in it."""
+    check = checking.check(trace, line, "free")
+    verdicts.add(check)
+    if not check.wrong:
+        return None
+    raw = jsonl_line(trace.line()).decode().rstrip("\n")
+    if check.first_wrong is None:
+        text = f"the answer is {check.answer.got!r}, but the steps reach {check.answer.expected!r}."
+        return Bad(line, "wrong_answer", "final_answer", text, raw)
+    step = check.steps[check.first_wrong - 1]
+    text = f"step {step.i} says {step.got!r}, but {step.expected!r} is right ({step.kind})."
+    return Bad(line, "wrong_step", f"steps.{step.i - 1}.content", text, raw)
 
 
 def ingest(
@@ -101,11 +119,15 @@ def ingest(
     name: str | None = None,
     format: str = "auto",
     skip_bad: bool = False,
+    check: bool = False,
     rejects: Path | None = None,
     licence: str = "unknown",
     update: Callable[[int], None] | None = None,
 ) -> Ingested:
     """Read the file into the dataset `name` (default: from the file's name) under the folder `datasets`.
+
+    With `check` a trace in which the checker finds a wrong step or answer counts as a bad line. The verdict is not stored with
+    the trace, since it can be had again; the manifest's source counts it.
 
     Raises Refused when a line is bad and `skip_bad` is off or nothing else is left, BadFile when the file cannot be read, and
     Conflict when the name is taken by other content. `rejects` gets every bad line in each case, raw text included.
@@ -114,17 +136,17 @@ def ingest(
     reader = Reader(path, None if format == "auto" else formats.named(format))
     if rejects and rejects.exists() and rejects.samefile(path):
         raise errors.Invalid(f"the rejects would be written over {str(path)!r} itself; name another file.", path=str(rejects))
-    with _staging(datasets) as stage:
+    with staging(datasets) as stage:
         with ExitStack() as stack:
             data = stack.enter_context(atomic_writer(stage / DATA))
             kept = stack.enter_context(atomic_writer(rejects)) if rejects else None
-            intake = _Intake(reader, data, kept)
+            intake = _Intake(reader, data, kept, judge=check)
             intake.run(update)
         rejected = sum(intake.by_code.values())
         if rejected and (not skip_bad or not intake.counted.count):
             raise _refused(path, intake, rejected)
         manifest = _manifest(chosen, licence, intake, sha256_file(stage / DATA))
-        fresh = _store(stage / DATA, manifest, datasets / chosen)
+        fresh = store(stage, manifest, datasets / chosen)
     added = intake.counted.count if fresh else 0
     duplicates = intake.duplicates + intake.counted.count - added
     return Ingested(manifest, added, duplicates, tuple(intake.rejected), rejected, dict(sorted(intake.by_code.items())))
@@ -157,6 +179,7 @@ def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Man
         duplicates=intake.duplicates,
         rejected=sum(intake.by_code.values()),
         reasoning_absent=intake.absent,
+        check=intake.verdicts.summary if intake.verdicts else None,
     )
     return Manifest(
         name=name,
@@ -175,32 +198,6 @@ def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Man
     )
 
 
-def _store(data: Path, manifest: Manifest, folder: Path) -> bool:
-    """Move the data under its name, then write the manifest; False when the same dataset is there already."""
-    if (folder / MANIFEST).exists():
-        same(open_dataset(folder).manifest, manifest, folder)
-        return False
-    folder.mkdir(parents=True, exist_ok=True)
-    data.replace(folder / DATA)
-    fsync_folder(folder)
-    write_bytes(folder / MANIFEST, manifest_bytes(manifest))
-    return True
-
-
-@contextmanager
-def _staging(datasets: Path) -> Iterator[Path]:
-    """A folder on the same disk, gone afterwards."""
-    try:
-        datasets.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".ingest-", dir=datasets))
-    except OSError as error:
-        raise errors.Failed(f"cannot write {str(datasets)!r}: {error.strerror or error}.", path=str(datasets)) from error
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
 def _slug(path: Path) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", path.stem.lower()).strip("-._")[:64] or "ingested"
 
@@ -209,4 +206,4 @@ def _name(name: str) -> str:
     if not _NAME.fullmatch(name):
         text = f"{name!r} cannot name a dataset: use up to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit."
         raise errors.Invalid(text, name=name)
-    return name
+    return own_name(name)

@@ -1,13 +1,15 @@
 """How much of a held-out set a training set gives away, and how two datasets differ.
 
-Exact overlap, of canonical prompts, is a leak and nothing else. Shared skeletons (prompts with their digits masked) and shared
-word n-grams are a matter of degree: they say how far the held-out items are from what was trained on.
+Exact overlap, of canonical prompts, is a leak and nothing else. Shared skeletons (prompts with their digits masked), shared
+word n-grams and near-duplicate prompts are a matter of degree: they say how far held-out items are from what was trained on.
+The held-out prompts are kept, as text, so nothing depends on a hash; the training traces only pass by.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from statistics import median
 from typing import NamedTuple
 
+from tunix_rt.datasets import nearness
 from tunix_rt.datasets.figures import skeleton
 from tunix_rt.datasets.generation import canonical_prompt
 from tunix_rt.traces import Trace
@@ -17,19 +19,30 @@ NGRAM = 5  # words; shorter prompts count as one n-gram
 CLOSE = 0.8  # share of an item's n-grams from which it counts as close to the training set
 
 
-class Leakage(Value):
-    """`exact` and `skeletons` count held-out items; the n-gram figures are shares of an item's own n-grams.
-
-    `examples` are prompts of exact leaks, at most ten, in the order of the held-out set.
-    """
+class Overlap(Value):
+    """`exact`, `skeletons` and `near` count held-out items; the n-gram figures are shares of an item's own n-grams."""
 
     items: int
     exact: int
     skeletons: int
-    ngram: int = NGRAM
+    near: int
     ngram_median: float
     ngram_max: float
     ngram_close: int
+
+
+class Leakage(Overlap):
+    """Over all items, and by each value of `meta.tier` and `meta.section` that the held-out set has.
+
+    `near` are items with a training prompt of at least `threshold` similarity, the exact ones among them. `examples` are
+    prompts of exact leaks, at most ten, in the order of the held-out set.
+    """
+
+    trained: int
+    ngram: int = NGRAM
+    threshold: float
+    tiers: dict[str, Overlap]
+    sections: dict[str, Overlap]
     examples: tuple[str, ...]
 
 
@@ -41,46 +54,108 @@ class Changes(NamedTuple):
     common: int
 
 
-def leakage(train: Iterable[Trace], held_out: Iterable[Trace]) -> Leakage:
-    """Overlap of every held-out prompt with all training prompts. Keeps hashes of the training prompts, not the traces."""
-    prompts: set[str] = set()
-    skeletons: set[str] = set()
-    grams: set[int] = set()
-    for trace in train:
-        prompt = canonical_prompt(trace.prompt)
-        prompts.add(prompt)
-        skeletons.add(skeleton(prompt))
-        grams.update(_ngrams(prompt))
-    held = [canonical_prompt(trace.prompt) for trace in held_out]
-    shares = [_share(prompt, grams) for prompt in held]
+def leakage(
+    train: Iterable[Trace],
+    held_out: Iterable[Trace],
+    threshold: float = nearness.THRESHOLD,
+    update: Callable[[int], None] | None = None,
+) -> Leakage:
+    """Overlap of every held-out prompt with all training prompts, in one pass over each set."""
+    items = [
+        _Item(canonical_prompt(trace.prompt), str(trace.meta.get("tier", "")), str(trace.meta.get("section", "")))
+        for trace in held_out
+    ]
+    seen = _Seen([item.prompt for item in items])
+    near = nearness.near([item.prompt for item in items], seen.passing(train, update), threshold).tolist()
+    rows = [_Row(item, *seen.of(item.prompt), close) for item, close in zip(items, near, strict=True)]
     return Leakage(
-        items=len(held),
-        exact=sum(prompt in prompts for prompt in held),
-        skeletons=sum(skeleton(prompt) in skeletons for prompt in held),
+        **_overlap(rows).model_dump(),
+        trained=seen.count,
+        threshold=threshold,
+        tiers=_by([(row.item.tier, row) for row in rows]),
+        sections=_by([(row.item.section, row) for row in rows]),
+        examples=tuple(row.item.prompt for row in rows if row.exact)[:10],
+    )
+
+
+class _Item(NamedTuple):
+    prompt: str
+    tier: str
+    section: str
+
+
+class _Row(NamedTuple):
+    item: _Item
+    exact: bool
+    skeleton: bool
+    share: float
+    near: bool
+
+
+class _Seen:
+    """Which prompts, skeletons and n-grams of the held-out set have been met in training."""
+
+    def __init__(self, held: list[str]) -> None:
+        self._wanted = (set(held), {skeleton(prompt) for prompt in held}, {gram for prompt in held for gram in _ngrams(prompt)})
+        self._met: tuple[set[str], set[str], set[str]] = (set(), set(), set())
+        self.count = 0
+
+    def passing(self, train: Iterable[Trace], update: Callable[[int], None] | None) -> Iterator[str]:
+        """Looks at every training prompt and hands it on."""
+        prompts, skeletons, grams = self._wanted
+        met_prompts, met_skeletons, met_grams = self._met
+        for trace in train:
+            self.count += 1
+            prompt = canonical_prompt(trace.prompt)
+            if prompt in prompts:
+                met_prompts.add(prompt)
+            masked = skeleton(prompt)
+            if masked in skeletons:
+                met_skeletons.add(masked)
+            met_grams.update(gram for gram in _ngrams(prompt) if gram in grams)
+            if update and self.count % 1_000 == 0:
+                update(self.count)
+            yield prompt
+
+    def of(self, prompt: str) -> tuple[bool, bool, float]:
+        own = list(_ngrams(prompt))
+        prompts, skeletons, grams = self._met
+        return prompt in prompts, skeleton(prompt) in skeletons, sum(gram in grams for gram in own) / len(own)
+
+
+def _overlap(rows: list[_Row]) -> Overlap:
+    shares = [row.share for row in rows]
+    return Overlap(
+        items=len(rows),
+        exact=sum(row.exact for row in rows),
+        skeletons=sum(row.skeleton for row in rows),
+        near=sum(row.near for row in rows),
         ngram_median=round(median(shares), 4) if shares else 0.0,
         ngram_max=round(max(shares, default=0.0), 4),
         ngram_close=sum(share >= CLOSE for share in shares),
-        examples=tuple(prompt for prompt in held if prompt in prompts)[:10],
     )
+
+
+def _by(rows: list[tuple[str, _Row]]) -> dict[str, Overlap]:
+    """By the value that each row has; rows without one are in the whole only."""
+    return {name: _overlap([row for own, row in rows if own == name]) for name in sorted({own for own, _ in rows if own})}
 
 
 def difference(first: Iterable[Trace], second: Iterable[Trace]) -> Changes:
-    """Which traces came and went, by content id."""
+    """Which traces came and went, by content id. Keeps the first set, and of the second what the first lacks."""
     before = {trace.id: trace for trace in first}
-    after = {trace.id: trace for trace in second}
-    return Changes(
-        added=tuple(trace for key, trace in after.items() if key not in before),
-        removed=tuple(trace for key, trace in before.items() if key not in after),
-        common=len(before.keys() & after.keys()),
-    )
+    common: set[str] = set()
+    added: dict[str, Trace] = {}
+    for trace in second:
+        key = trace.id
+        if key in before:
+            common.add(key)
+        else:
+            added[key] = trace
+    removed = tuple(trace for key, trace in before.items() if key not in common)
+    return Changes(added=tuple(added.values()), removed=removed, common=len(common))
 
 
-def _ngrams(prompt: str) -> Iterator[int]:
+def _ngrams(prompt: str) -> Iterator[str]:
     words = prompt.split()
-    for start in range(max(1, len(words) - NGRAM + 1)):
-        yield hash(tuple(words[start : start + NGRAM]))
-
-
-def _share(prompt: str, grams: set[int]) -> float:
-    own = list(_ngrams(prompt))
-    return sum(gram in grams for gram in own) / len(own)
+    return (" ".join(words[start : start + NGRAM]) for start in range(max(1, len(words) - NGRAM + 1)))

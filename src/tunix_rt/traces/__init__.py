@@ -4,13 +4,12 @@ The same value is the JSONL line, the HTTP body and the stored row. Text is kept
 NUL are refused, because no tokenizer, database or reader agrees on what they mean.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from tunix_rt import errors
 from tunix_rt.claims import Claim
 from tunix_rt.values import Value, canonical, read_jsonl, sha256
 
@@ -87,14 +86,3 @@ def read(path: Path) -> Iterator[Trace]:
     """Every trace of a JSONL file in the strict form; the first bad line is an error naming file, line and field."""
     for number, row in read_jsonl(path):
         yield Trace.parse(row, source=f"{path}, line {number}")
-
-
-def distinct(traces: Iterable[Trace]) -> list[Trace]:
-    """The same traces, or an error naming the first prompt that occurs twice."""
-    seen: set[str] = set()
-    kept = list(traces)
-    for trace in kept:
-        if trace.prompt in seen:
-            raise errors.Invalid(f"the prompt {trace.prompt[:80]!r} occurs twice.")
-        seen.add(trace.prompt)
-    return kept
