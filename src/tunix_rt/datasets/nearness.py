@@ -12,8 +12,6 @@ from typing import IO, NamedTuple
 import numpy as np
 import rensa
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -192,6 +190,9 @@ def _proposed(column: Hashes, order: Ints, step: int, labels: Ints) -> Ints:
 
 def connected(edges: Ints, count: int) -> Ints:
     """For each text the first position of its component."""
+    from scipy.sparse import coo_array  # noqa: PLC0415  # a quarter of a second that only this needs
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
     values = np.ones(len(edges), dtype=np.int8)
     _, parts = connected_components(coo_array((values, (edges[:, 0], edges[:, 1])), shape=(count, count)), directed=False)
     _, first = np.unique(parts, return_index=True)

@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tunix_rt import values
 from tunix_rt.comparisons import Comparison, Example
-from tunix_rt.reports import figures
 from tunix_rt.runs import Run
 from tunix_rt.values import Value
 
@@ -40,6 +39,8 @@ class Facts(Value):
 
 def write(facts: Facts, path: Path) -> None:
     """Render the page to `path`."""
+    from tunix_rt.reports import figures  # noqa: PLC0415  # matplotlib takes half a second that other commands need not wait
+
     page = _TEMPLATES.get_template("report.html.j2").render(
         facts=facts,
         losses=figures.losses(facts.metrics),
