@@ -144,7 +144,7 @@ def stats(folder: Path) -> Manifest:
 
 
 def _make(recipe: Recipe) -> tuple[bytes, Manifest]:
-    lines, ids, counted = [], [], Tally()
+    lines, ids, counted = [], [], Tally(recipe.labels)
     for trace in stream(plan(recipe)):
         lines.append(jsonl_line(trace.line()))
         ids.append(trace.id)
@@ -154,14 +154,16 @@ def _make(recipe: Recipe) -> tuple[bytes, Manifest]:
 
 
 def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Manifest:
-    used = {name: tasks.get(name).version for name in recipe.tasks}
-    used |= {name: TRANSFORMS[name].version for name in recipe.transforms}
+    used: dict[str, int] = {}
+    for mix in recipe.mixes.values():
+        used |= {name: tasks.get(name).version for name in mix.tasks}
+        used |= {name: TRANSFORMS[name].version for name in mix.transforms}
     return Manifest(
         name=recipe.name,
         version=recipe.version,
         description=recipe.description,
         licence=recipe.licence,
-        seed=recipe.seed,
+        seed=None if recipe.written else recipe.seed,
         count=counted.count,
         splits={recipe.split: counted.count},
         schema_version=TRACE_VERSION,
