@@ -6,15 +6,17 @@ from disjoint parts of the space of prompts, and the same recipe gives the same 
 
 from tunix_rt.datasets.exports import Exported, export
 from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tally
-from tunix_rt.datasets.folders import Dataset, Difference, Manifest, Source, build, check, find, open_dataset, stats
+from tunix_rt.datasets.folders import Dataset, Difference, build, check, find, open_dataset, stats
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
 from tunix_rt.datasets.ingest import Ingested, Refused, ingest
 from tunix_rt.datasets.leakage import Changes, Leakage, difference, leakage
-from tunix_rt.datasets.recipes import Cell, Plan, Recipe, Share, builtin_recipes, load, plan, recipe
+from tunix_rt.datasets.manifests import Manifest, Source
+from tunix_rt.datasets.proofs import Proof, prove
+from tunix_rt.datasets.recipes import Cell, Part, Plan, Recipe, Share, Written, builtin_recipes, load, plan, recipe
 
 __all__ = [
     "Cell", "Changes", "Composition", "Dataset", "Difference", "Exported", "Figures", "Ingested", "Leakage",
-    "Manifest", "Plan", "Recipe", "Refused", "Share", "Source", "Tally", "build", "builtin_recipes",
-    "canonical_prompt", "check", "difference", "explain", "export", "find", "generate", "ingest", "leakage", "load",
-    "open_dataset", "plan", "recipe", "side", "skeleton", "stats", "stream", "tally",
+    "Manifest", "Part", "Plan", "Proof", "Recipe", "Refused", "Share", "Source", "Tally", "Written", "build",
+    "builtin_recipes", "canonical_prompt", "check", "difference", "explain", "export", "find", "generate", "ingest",
+    "leakage", "load", "open_dataset", "plan", "prove", "recipe", "side", "skeleton", "stats", "stream", "tally",
 ]  # fmt: skip

@@ -15,10 +15,11 @@ from typing import IO, Any, NamedTuple
 
 from tunix_rt import errors, formats
 from tunix_rt.datasets.figures import Tally
-from tunix_rt.datasets.folders import DATA, MANIFEST, TRACE_VERSION, Manifest, Source, manifest_bytes, open_dataset, same
+from tunix_rt.datasets.folders import TRACE_VERSION, finish, open_dataset, same
+from tunix_rt.datasets.manifests import DATA, MANIFEST, Manifest, Source
 from tunix_rt.formats import Bad, Reader
 from tunix_rt.traces import Trace
-from tunix_rt.values import atomic_writer, canonical, fsync_folder, jsonl_line, merkle_root, sha256, sha256_file, write_bytes
+from tunix_rt.values import atomic_writer, canonical, fsync_folder, jsonl_line, merkle_root, sha256, sha256_file
 
 LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -179,11 +180,12 @@ def _store(data: Path, manifest: Manifest, folder: Path) -> bool:
     """Move the data under its name, then write the manifest; False when the same dataset is there already."""
     if (folder / MANIFEST).exists():
         same(open_dataset(folder).manifest, manifest, folder)
+        finish(folder, manifest)
         return False
     folder.mkdir(parents=True, exist_ok=True)
     data.replace(folder / DATA)
     fsync_folder(folder)
-    write_bytes(folder / MANIFEST, manifest_bytes(manifest))
+    finish(folder, manifest)
     return True
 
 

@@ -28,6 +28,8 @@ SETTINGS = (
     "The question came from a puzzle book with a torn cover.",
     "Most of this story has nothing to do with the question.",
 )
+
+
 class Detail(NamedTuple):
     """A true sentence that no question is about, with a number of plausible size."""
 
