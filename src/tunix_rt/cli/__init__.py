@@ -1,6 +1,6 @@
 """Every command, one file per noun. Commands parse, call stages and print; no rule lives here."""
 
-from tunix_rt.cli import check, data, demo, doctor, evals, evidence, look, masks, models, train
+from tunix_rt.cli import check, data, demo, doctor, evals, evidence, look, masks, models, prove, train
 from tunix_rt.cli.app import app, main
 
-__all__ = ["app", "check", "data", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models", "train"]
+__all__ = ["app", "check", "data", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models", "prove", "train"]

@@ -1,4 +1,4 @@
-"""The two descriptions that lie beside a dataset: a Hugging Face card and Croissant metadata, both made from the manifest alone."""
+"""The descriptions beside a dataset: a Hugging Face card and Croissant metadata, both made from the manifest alone."""
 
 import json
 import re
@@ -78,7 +78,9 @@ def _generated(manifest: Manifest) -> bool:
 def _truth(manifest: Manifest) -> str:
     claims = manifest.statistics.claims
     if _generated(manifest):
-        return f"The steps carry {claims} machine-checkable claims; every one was evaluated and found true when the set was made."
+        return (
+            f"The steps carry {claims} machine-checkable claims; every one was evaluated and found true when the set was made."
+        )
     if manifest.recipe is not None:
         return "People wrote the items; `tunix-rt check` judges their steps from the text."
     return "Whether the steps are true was not checked when the set was made; `tunix-rt check` judges them."
@@ -128,7 +130,8 @@ def _origin(manifest: Manifest) -> str:
     versions = ", ".join(f"{name}@{version}" for name, version in manifest.generators.items())
     side = "one canonical prompt in eight belongs to evaluation sets for ever"
     return (
-        f"Generated from recipe `{recipe.name}` version {recipe.version}, seed {recipe.seed}, digest `{recipe.digest}`. {again}\n\n"
+        f"Generated from recipe `{recipe.name}` version {recipe.version}, seed {recipe.seed}, digest `{recipe.digest}`. "
+        f"{again}\n\n"
         f"Generators: {versions}.\n\n"
         f"All prompts lie on the {recipe.split} side of a fixed partition: {side}."
     )

@@ -65,8 +65,8 @@ def _written(planned: Plan) -> Iterator[Trace]:
             raise errors.Invalid(f"{where}: its prompt occurs before: {trace.prompt!r}.", line=number)
         if side(prompt) != recipe.split:
             raise errors.Invalid(
-                f"{where}: its prompt lies on the {side(prompt)} side of the split, where recipes for {side(prompt)} could make "
-                f"it too; change a name or a number in it: {trace.prompt!r}.",
+                f"{where}: its prompt lies on the {side(prompt)} side of the split, where other recipes could make it; change "
+                f"a name or a number in it: {trace.prompt!r}.",
                 line=number,
             )
         for problem in tasks.problems(trace):
@@ -98,7 +98,7 @@ def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[Trace]:
             raise errors.Failed(f"task {task.name!r} level {cell.level}, item {recipe.seed}/{k}: {problem}.", task=task.name)
         yield labels.put(trace, label)
     raise errors.Invalid(
-        f"task {task.name!r} level {cell.level} has too few different items ({cell.forms} forms, {recipe.split} side) for recipe "
-        f"{recipe.name!r}; ask for fewer than {cell.size} or for other levels.",
+        f"task {task.name!r} level {cell.level} has too few different items ({cell.forms} forms, {recipe.split} side) for "
+        f"recipe {recipe.name!r}; ask for fewer than {cell.size} or for other levels.",
         task=task.name,
     )

@@ -1,4 +1,4 @@
-"""What a dataset folder says of itself: a manifest holds no time and no path, so equal content has an equal digest everywhere."""
+"""What a dataset folder says of itself. It holds no time and no path, so equal content has an equal digest everywhere."""
 
 from typing import Literal
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from tunix_rt import errors, traces
 from tunix_rt.datasets.folders import Dataset
+from tunix_rt.traces import Trace
 from tunix_rt.values import Value, merkle_climb, merkle_path
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -38,10 +39,16 @@ class Proof(Value):
             raise errors.Tampered(f"the proof of trace {self.leaf[:12]} does not hold: its hashes do not give its root.")
         if self.root != root:
             raise errors.Tampered(
-                f"the proof of trace {self.leaf[:12]} leads to root {self.root[:12]}, not to {root[:12]}: it is of another dataset.",
+                f"the proof of trace {self.leaf[:12]} leads to root {self.root[:12]}, not to {root[:12]}: another dataset's.",
                 expected=root,
                 found=self.root,
             )
+
+    def about(self, trace: Trace | None) -> None:
+        """Raises Tampered unless the leaf is the id of this trace."""
+        if trace is None or trace.id != self.leaf:
+            told = "no trace" if trace is None else f"trace {trace.id[:12]}"
+            raise errors.Tampered(f"the proof is about trace {self.leaf[:12]}, but {told} was given.", expected=self.leaf)
 
 
 def prove(dataset: Dataset, trace_id: str) -> Proof:
@@ -50,9 +57,13 @@ def prove(dataset: Dataset, trace_id: str) -> Proof:
     ids = [trace.id for trace in traces.read(dataset.path)]
     found = [index for index, leaf in enumerate(ids) if leaf.startswith(trace_id)]
     if not found:
-        raise errors.NotFound(f"dataset {manifest.name!r} holds no trace with id {trace_id!r}.", dataset=manifest.name, id=trace_id)
+        raise errors.NotFound(
+            f"dataset {manifest.name!r} holds no trace with id {trace_id!r}.", dataset=manifest.name, id=trace_id
+        )
     if len({ids[index] for index in found}) > 1:
-        raise errors.Invalid(f"{len(found)} traces of {manifest.name!r} have an id that starts with {trace_id!r}; give more of it.")
+        raise errors.Invalid(
+            f"{len(found)} traces of {manifest.name!r} have an id that starts with {trace_id!r}; give more of it."
+        )
     index = found[0]
     path = merkle_path(ids, index)
     return Proof(

@@ -15,7 +15,7 @@ def read(path: Path, sha256: str, recipe: str) -> tuple[Trace, ...]:
     found = sha256_file(path)
     if found != sha256:
         raise errors.Tampered(
-            f"{path} is not the file that recipe {recipe!r} names: its sha256 is {found}. If the items were changed on purpose, "
+            f"{path} is not the file that recipe {recipe!r} names: its sha256 is {found}. If they were changed on purpose, "
             "write this sha256 into the recipe and raise its version.",
             path=str(path),
             expected=sha256,
