@@ -1,5 +1,7 @@
 """The datasets that ship: their sizes and sections, every step checked, and nothing of an evaluation set in a training set."""
 
+import re
+import tomllib
 from collections import Counter
 from functools import cache
 from itertools import product
@@ -10,6 +12,7 @@ import pytest
 
 from tunix_rt import checking, datasets, tasks
 from tunix_rt.tasks import CATALOGUE, holdout
+from tunix_rt.tasks.rng import Rng
 from tunix_rt.traces import Trace
 
 NAMES = sorted(datasets.builtin_recipes())
@@ -116,6 +119,29 @@ def test_published_sets_keep_their_identity(name: str, recipe: str, dataset: str
     """People have these datasets: a new field of a recipe or manifest, or a mended task, must leave them alone."""
     assert datasets.recipe(name).digest.startswith(recipe)
     assert datasets.build(datasets.recipe(name), tmp_path / name).digest.startswith(dataset)
+
+
+def test_the_page_shows_the_traces_that_were_drawn(root: Path) -> None:
+    page = (root / "docs" / "datasets.md").read_text()
+    pool = [trace for name in ("dev-reasoning-v3", "dev-reasoning-v3-eval", "eval-v2") for trace in made(name)]
+    shown = [page.index(f"({trace.id[:12]})\n\n    {trace.prompt}\n") for trace in Rng(2026, "docs", 0).some(pool, 10)]
+    assert shown == sorted(shown)
+
+
+def test_the_page_names_what_there_is(root: Path) -> None:
+    page = (root / "docs" / "datasets.md").read_text()
+    words = set(re.findall(r"[a-z0-9-]+", page))
+    assert {*NAMES, *CATALOGUE, *tasks.TRANSFORMS} <= words
+    assert {*datasets.Recipe.model_fields, *datasets.Part.model_fields, *datasets.Written.model_fields} - {"folder"} <= words
+
+
+def test_the_recipes_of_the_page_work(root: Path) -> None:
+    page = (root / "docs" / "datasets.md").read_text()
+    mine, items = (tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL))
+    made_of = datasets.plan(datasets.Recipe.parse(mine, source="page"))
+    assert made_of.size == 600
+    assert set(mine) == {*datasets.Recipe.model_fields} - {"written"}
+    assert datasets.Recipe.parse(items, source="page").written is not None
 
 
 def test_transforms_with_numbers_leave_the_checker_calm() -> None:
