@@ -86,8 +86,14 @@ def test_a_capacity_is_shared_by_parts_and_cut_by_forms() -> None:
         datasets.plan(recipe(parts={"one": half, "two": half}))
     with pytest.raises(errors.Invalid, match="in unseen forms on the train side"):
         datasets.plan(recipe(parts={"one": {**half, "forms": "unseen"}}))
+    with pytest.raises(errors.Invalid, match="has only about 35 in unseen forms"):
+        datasets.plan(recipe(parts={"one": {"tasks": {"fractions": {"count": 60}}, "forms": "unseen"}}))
+
+
+def test_a_stream_that_runs_dry_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holdout, "_FEW", {})
     with pytest.raises(errors.Invalid, match=r"too few different items \(unseen forms, train side\)"):
-        datasets.generate(recipe(levels={1: 1}, parts={"one": {"tasks": {"fractions": {"count": 60}}, "forms": "unseen"}}))
+        datasets.generate(recipe(parts={"one": {"tasks": {"fractions": {"count": 60}}, "forms": "unseen"}}))
 
 
 @pytest.mark.parametrize("task", CATALOGUE.values(), ids=CATALOGUE)
@@ -96,7 +102,20 @@ def test_every_task_keeps_and_holds_out_forms(task: Task) -> None:
     assert seen | unseen == holdout.groups(task, "all") == set(task.groups)
     assert not seen & unseen
     assert 0.15 <= len(unseen) / len(task.groups) <= 0.35
-    assert 0 < holdout.share(task, "unseen") <= 0.5 <= holdout.share(task, "seen") < 1
+
+
+@pytest.mark.parametrize("task", CATALOGUE.values(), ids=CATALOGUE)
+def test_capacities_by_forms_are_there(task: Task) -> None:
+    for level in tasks.LEVELS:
+        wanted = {forms: min(60, holdout.capacity(task, level, forms)) for forms in ("seen", "unseen")}
+        found: dict[str, set[str]] = {forms: set() for forms in wanted}
+        for k in range(min(4_000, task.capacity[level - 1])):
+            trace = tasks.item(task, level, 42, k)
+            forms = "unseen" if trace.meta["group"] in holdout.groups(task, "unseen") else "seen"
+            found[forms].add(trace.prompt)
+            if all(len(found[forms]) >= count for forms, count in wanted.items()):
+                break
+        assert {forms for forms, count in wanted.items() if len(found[forms]) < count} == set(), level
 
 
 def test_about_a_quarter_of_all_forms_is_held_out() -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from tunix_rt import errors, recipes, tasks
 from tunix_rt.datasets import written
 from tunix_rt.tasks import LEVELS, TRANSFORMS, holdout
-from tunix_rt.tasks.holdout import Forms
+from tunix_rt.tasks.holdout import FORMS, Forms
 from tunix_rt.tasks.rng import Rng
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value, read_toml
@@ -229,11 +229,10 @@ def _within_capacity(recipe: Recipe, cells: Sequence[Cell]) -> None:
         streams.setdefault((cell.task, cell.level, cell.transform), []).append(cell)
     for (name, level, _), drawn in streams.items():
         task = tasks.get(name)
-        capacity = task.capacity[level - 1]
-        side = capacity // EVAL_SHARE if recipe.split == "eval" else capacity - capacity // EVAL_SHARE
-        for forms in ("seen", "unseen", "all"):
+        for forms in FORMS:
             wanted = sum(cell.size for cell in drawn if forms in ("all", cell.forms))
-            there = int(side * holdout.share(task, forms))
+            capacity = holdout.capacity(task, level, forms)
+            there = capacity // EVAL_SHARE if recipe.split == "eval" else capacity - capacity // EVAL_SHARE
             if wanted > there:
                 kind = "" if forms == "all" else f"in {forms} forms "
                 raise errors.Invalid(
