@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self, get_args
@@ -109,6 +109,39 @@ def merkle_root(leaves: Iterable[str]) -> str:
         pairs = [hashlib.sha256(b"\x01" + a + b).digest() for a, b in zip(row[::2], row[1::2], strict=False)]
         row = pairs + ([row[-1]] if len(row) % 2 else [])
     return row[0].hex()
+
+
+def merkle_path(leaves: Sequence[str], index: int) -> list[str]:
+    """The hashes that lead from leaf `index` to `merkle_root(leaves)`, lowest first (RFC 6962 section 2.1.1), in hex."""
+    row = [hashlib.sha256(b"\x00" + bytes.fromhex(leaf)).digest() for leaf in leaves]
+    path = []
+    while len(row) > 1:
+        beside = index ^ 1
+        if beside < len(row):
+            path.append(row[beside].hex())
+        pairs = [hashlib.sha256(b"\x01" + a + b).digest() for a, b in zip(row[::2], row[1::2], strict=False)]
+        row = pairs + ([row[-1]] if len(row) % 2 else [])
+        index //= 2
+    return path
+
+
+def merkle_climb(leaf: str, index: int, count: int, path: Sequence[str]) -> str | None:
+    """The root that a leaf reaches over a path in a tree of `count` leaves (RFC 9162 section 2.1.3.2); None for a path of the
+    wrong length or an index outside the tree."""
+    if not 0 <= index < count:
+        return None
+    node, last = hashlib.sha256(b"\x00" + bytes.fromhex(leaf)).digest(), count - 1
+    for beside in map(bytes.fromhex, path):
+        if last == 0:
+            return None
+        if index % 2 or index == last:
+            node = hashlib.sha256(b"\x01" + beside + node).digest()
+            while index % 2 == 0 and index:
+                index, last = index // 2, last // 2
+        else:
+            node = hashlib.sha256(b"\x01" + node + beside).digest()
+        index, last = index // 2, last // 2
+    return node.hex() if last == 0 else None
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def read_bytes(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_folder_holds_data_and_manifest(folder: Path, recipe: Recipe) -> None:
-    assert set(read_bytes(folder)) == {"dataset.jsonl", "manifest.json"}
+    assert set(read_bytes(folder)) == {"dataset.jsonl", "README.md", "croissant.json", "manifest.json"}
     manifest, path = datasets.open_dataset(folder)
     rows = list(traces.read(path))
     assert rows == datasets.generate(recipe)
@@ -59,6 +59,16 @@ def test_another_process_gives_identical_bytes(tmp_path: Path, folder: Path, has
     environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "other")], env=environ, check=True)
     assert read_bytes(folder) == read_bytes(tmp_path / "other")
+
+
+def test_the_reference_sets_are_the_same_in_another_process(tmp_path: Path) -> None:
+    names = ("dev-reasoning-v2", "eval-v2", "eval-v1")
+    program = "import sys, pathlib\nfrom tunix_rt import datasets\nfor name in sys.argv[2:]:\n"
+    program += "    datasets.build(datasets.recipe(name), pathlib.Path(sys.argv[1]) / name)"
+    environ = {**os.environ, "PYTHONHASHSEED": "4711"}
+    subprocess.run([sys.executable, "-c", program, str(tmp_path), *reversed(names)], env=environ, check=True)
+    for name in names:
+        assert datasets.check(datasets.recipe(name), tmp_path / name) == []
 
 
 def test_building_again_changes_nothing(folder: Path, recipe: Recipe) -> None:
@@ -111,9 +121,18 @@ def test_check_finds_what_differs(folder: Path, recipe: Recipe) -> None:
     changed = json.loads((folder / "manifest.json").read_text()) | {"description": "better"}
     (folder / "manifest.json").write_text(json.dumps(changed))
     (folder / "dataset.jsonl").unlink()
+    (folder / "README.md").write_text("# Better than it is\n")
     found = {difference.file: difference.found for difference in datasets.check(recipe, folder)}
-    assert set(found) == {"dataset.jsonl", "manifest.json"}
+    assert set(found) == {"dataset.jsonl", "README.md", "manifest.json"}
     assert found["dataset.jsonl"] is None
+
+
+def test_building_again_mends_what_is_said_about_the_data(folder: Path, recipe: Recipe) -> None:
+    whole = read_bytes(folder)
+    (folder / "README.md").unlink()
+    (folder / "croissant.json").write_text("{}")
+    datasets.build(recipe, folder)
+    assert read_bytes(folder) == whole
 
 
 def test_find_opens_by_name(tmp_path: Path, recipe: Recipe) -> None:

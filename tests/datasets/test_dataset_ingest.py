@@ -55,7 +55,10 @@ def test_a_file_becomes_a_dataset(tmp_path: Path, home: Settings) -> None:
     assert source is not None
     assert (source.file, source.sha256, source.format, source.rows) == (path.name, values.sha256_file(path), "tunix-rt", 2)
     assert str(tmp_path) not in (home.datasets / "some-data" / "manifest.json").read_text()
-    assert left(home) == ["some-data", "some-data/dataset.jsonl", "some-data/manifest.json"]
+    assert left(home) == [
+        "some-data",
+        *(f"some-data/{name}" for name in ("README.md", "croissant.json", "dataset.jsonl", "manifest.json")),
+    ]
 
 
 def test_the_same_file_again_changes_nothing(tmp_path: Path, home: Settings) -> None:

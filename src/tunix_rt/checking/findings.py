@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from tunix_rt.checking.tokens import numbers
+
 Result = Fraction | str | tuple[str, ...]
 
 
@@ -65,6 +67,7 @@ _WORD_NUMBERS = {
 }  # fmt: skip
 _SMALL = frozenset(map(Fraction, (0, 1, 2, 10, 100, 1000)))
 _WORD = re.compile(r"[^\W\d_]+")
+_LISTED = re.compile(r"(?<![\d.])\d++(?:(?:, and |, | and )\d++)++")  # 12, 9 and 6: three numbers
 _QUOTED = re.compile(r"(?<!\w)'([^'\n]{1,2000})'(?!\w)")
 SHARES = frozenset(map(Fraction, (1, 5, 10, 20, 25, 50, 75, 100)))  # percentages that a method goes by way of
 
@@ -94,7 +97,8 @@ class Memory:
     def of(cls, prompt: str, written: list[Fraction]) -> "Memory":
         """`written`: the numbers of the prompt."""
         words = (_WORD_NUMBERS.get(word.lower()) for word in _WORD.findall(prompt[:50_000]))
-        counts = (len(written), len(written) - 1)
+        lists = [len(numbers(found)) for found in _LISTED.findall(prompt[:50_000])]
+        counts = (len(written), len(written) - 1, *lists, *(length + 1 for length in lists))
         parts = (100 / value for value in written if value)
         given = frozenset({*written, *map(Fraction, counts), *(Fraction(word) for word in words if word), *parts})
         flat = " ".join(prompt.split())

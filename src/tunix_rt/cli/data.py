@@ -1,5 +1,6 @@
 """`tunix-rt data`: recipes, files, and the datasets made from them."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -35,17 +36,39 @@ def list_recipes(surface: Surface) -> None:
     """The built-in recipes."""
     found = [datasets.recipe(name) for name in datasets.builtin_recipes()]
     rows = [(r.name, str(r.version), str(r.seed), r.split, str(datasets.plan(r).size), r.description) for r in found]
-    data = [{"name": r.name, "version": r.version, "seed": r.seed, "split": r.split, "digest": r.digest} for r in found]
+    data = [
+        {"name": r.name, "version": r.version, "seed": r.seed, "split": r.split, "digest": r.digest, "count": int(row[4])}
+        | {"description": r.description, "parts": list(r.parts), "written": r.written is not None}
+        for r, row in zip(found, rows, strict=True)
+    ]
     surface.emit({"data": data, "next": None}, table(rows, ("recipe", "version", "seed", "split", "traces", "about")))
 
 
 @command(group)
 def plan(surface: Surface, recipe: RecipeArgument) -> None:
-    """What a recipe would make: exact counts for every task and level."""
+    """What a recipe would make: exact counts for every part, task and level; nothing is generated."""
     made = datasets.plan(datasets.recipe(recipe))
-    rows = [(cell.task, str(cell.level), cell.transform or "-", str(cell.size)) for cell in made.cells]
-    data = {"name": made.recipe.name, "count": made.size, "cells": [cell._asdict() for cell in made.cells]}
-    surface.emit(data, f"{table(rows, ('task', 'level', 'edge case', 'traces'))}\n{made.size} traces")
+    cells = [cell._asdict() for cell in made.cells]
+    data = {"name": made.recipe.name, "count": made.size, "cells": cells, "written": len(made.items), "parts": _parts(made)}
+    surface.emit(data, _plan_text(made))
+
+
+def _parts(made: datasets.Plan) -> dict[str, int]:
+    sizes = Counter[str]()
+    for cell in made.cells:
+        sizes[cell.part] += cell.size
+    return dict(sizes) if made.recipe.parts else {}
+
+
+def _plan_text(made: datasets.Plan) -> str:
+    if made.recipe.written:
+        return f"{made.size} written items of {made.recipe.written.file}"
+    rows = [
+        (cell.part or "-", cell.task, str(cell.level), cell.transform or "-", cell.forms, str(cell.size)) for cell in made.cells
+    ]
+    text = table(rows, ("part", "task", "level", "transform", "forms", "traces"))
+    parts = ", ".join(f"{name or 'outside parts'} {size}" for name, size in _parts(made).items())
+    return f"{text}\n{made.size} traces" + (f": {parts}" if parts else "")
 
 
 @command(group)
@@ -201,7 +224,8 @@ def summary(manifest: Manifest, folder: Path) -> dict[str, object]:
 
 def describe(manifest: Manifest, folder: Path) -> str:
     lines = [f"dataset {manifest.name} version {manifest.version}: {manifest.count} traces, digest {manifest.digest[:12]}"]
-    for what, counts in manifest.composition.model_dump().items():
+    composition = manifest.composition.model_dump(exclude={"labels"}) | manifest.composition.labels
+    for what, counts in composition.items():
         if 0 < len(counts) <= 30:
             lines.append(f"  by {what}: " + ", ".join(f"{key} {count}" for key, count in counts.items()))
     if manifest.parents:
@@ -211,7 +235,8 @@ def describe(manifest: Manifest, folder: Path) -> str:
         lines.append("  " + ", ".join(taken))
         gone = ", ".join(f"{code} {count}" for code, count in (manifest.dropped or {}).items())
         lines.append(f"  left out, listed in rejects.jsonl: {gone or 'none'}")
-    claims = f"claims {manifest.statistics.claims}{', all true' if manifest.recipe else ', not checked'}"
+    generated = manifest.recipe is not None and manifest.recipe.written is None
+    claims = f"claims {manifest.statistics.claims}{', all true' if generated else ', not checked'}"
     lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, {claims}")
     lines.append(f"  folder {folder}")
     return "\n".join(lines)

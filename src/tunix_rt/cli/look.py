@@ -66,7 +66,7 @@ def diff(surface: Surface, first: Name, second: Name) -> None:
 def explain(
     surface: Surface, recipe: RecipeArgument, trace: Annotated[str, typer.Argument(help="Trace id, or its beginning.")]
 ) -> None:
-    """Make one item of a recipe again and show it with its claims."""
+    """Make one item of a recipe again, or find it among its written ones, and show it with its claims."""
     found = datasets.explain(datasets.recipe(recipe), trace)
     surface.emit({"id": found.id, **found.line()}, show(found))
 

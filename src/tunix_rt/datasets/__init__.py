@@ -9,18 +9,20 @@ from tunix_rt.datasets.duplicates import Duplicates, Repeats, duplicates
 from tunix_rt.datasets.examination import PERCENTILES, Examination, examine
 from tunix_rt.datasets.exports import Exported, export
 from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tally
-from tunix_rt.datasets.folders import Dataset, Difference, Manifest, Parent, Source, build, check, find, open_dataset, stats
+from tunix_rt.datasets.folders import Dataset, Difference, build, check, find, open_dataset, stats
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
 from tunix_rt.datasets.ingest import Ingested, Refused, ingest
 from tunix_rt.datasets.leakage import Changes, Leakage, Overlap, difference, leakage
-from tunix_rt.datasets.recipes import Cell, Plan, Recipe, Share, builtin_recipes, load, plan, recipe
+from tunix_rt.datasets.manifests import Manifest, Parent, Source
+from tunix_rt.datasets.proofs import Proof, prove
+from tunix_rt.datasets.recipes import Cell, Part, Plan, Recipe, Share, Written, builtin_recipes, load, plan, recipe
 from tunix_rt.datasets.selections import Apart, DedupKey, Range, Select, Selection, conditions, is_selection, load_selection
 
 __all__ = [
-    "PERCENTILES", "Apart", "Cell", "Changes", "Composition", "Dataset", "DedupKey", "Difference", "Duplicates", "Examination",
-    "Exported", "Figures", "Ingested", "Leakage", "Manifest", "Overlap", "Parent", "Plan", "Pool", "Range", "Recipe", "Refused",
-    "Repeats", "Select", "Selection", "Share", "Source", "Tally", "build", "builtin_recipes", "canonical_prompt", "check",
-    "conditions", "derive", "derive_again", "difference", "duplicates", "examine", "explain", "export", "find", "generate",
-    "ingest", "is_selection", "leakage", "load", "load_selection", "open_dataset", "plan", "pool", "recipe", "side", "skeleton",
-    "stats", "stream", "tally",
+    "PERCENTILES", "Apart", "Cell", "Changes", "Composition", "Dataset", "DedupKey", "Difference", "Duplicates",
+    "Examination", "Exported", "Figures", "Ingested", "Leakage", "Manifest", "Overlap", "Parent", "Part", "Plan", "Pool",
+    "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source", "Tally", "Written", "build",
+    "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again", "difference", "duplicates",
+    "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage", "load", "load_selection",
+    "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stream", "tally",
 ]  # fmt: skip

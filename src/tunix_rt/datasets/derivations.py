@@ -17,18 +17,9 @@ from tunix_rt import checking, errors, traces
 from tunix_rt.datasets import nearness, selections
 from tunix_rt.datasets.duplicates import content_key, text_key
 from tunix_rt.datasets.figures import Tally, skeleton
-from tunix_rt.datasets.folders import (
-    DATA,
-    MANIFEST,
-    TRACE_VERSION,
-    Dataset,
-    Difference,
-    Manifest,
-    Parent,
-    manifest_bytes,
-    stats,
-)
+from tunix_rt.datasets.folders import TRACE_VERSION, Dataset, Difference, about, stats
 from tunix_rt.datasets.generation import canonical_prompt
+from tunix_rt.datasets.manifests import DATA, MANIFEST, Manifest, Parent
 from tunix_rt.datasets.partitions import sides
 from tunix_rt.datasets.selections import META, Dropped, Select, Selection, known_field, look_up
 from tunix_rt.datasets.staging import own_name, staging, store
@@ -98,7 +89,7 @@ def derive_again(selection: Selection, pools: Sequence[Pool], folder: Path, upda
             )
     with staging(folder.parent) as stage:
         manifest = _make(selection, pools, stage, update)
-    expected = {**manifest.files, MANIFEST: sha256(manifest_bytes(manifest))}
+    expected = manifest.files | {name: sha256(content) for name, content in about(manifest).items()}
     found = {name: sha256_file(folder / name) if (folder / name).is_file() else None for name in expected}
     return [Difference(name, digest, found[name]) for name, digest in expected.items() if found[name] != digest]
 

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from tunix_rt import checking, errors, formats, traces
 from tunix_rt.checking import injecting
+from tunix_rt.datasets import cards
 from tunix_rt.datasets.folders import Dataset
 from tunix_rt.formats import exports, replies
 from tunix_rt.formats.exports import About, Export, Item
@@ -24,7 +25,6 @@ from tunix_rt.traces import Trace
 from tunix_rt.values import Value, sha256_file, write_bytes, write_json, write_jsonl
 
 MANIFEST = "export.json"
-PARQUET_DATA = "data/train-00000-of-00001.parquet"
 REJECTS = "rejects.jsonl"
 
 
@@ -131,8 +131,10 @@ def _write(dataset: Dataset, to: str, out: Path, seed: int, owner: str | None) -
     manifest = dataset.manifest
     about = About(manifest.name, manifest.digest, manifest.description, manifest.licence, manifest.count, owner)
     if to == exports.PARQUET:
-        importlib.import_module("tunix_rt.formats.parquet").write(traces.read(dataset.path), out / PARQUET_DATA)
-        write_bytes(out / "README.md", exports.card(about).encode())
+        split = cards.hub_split(next(iter(manifest.splits)))
+        path = out / "data" / f"{split}-00000-of-00001.parquet"
+        importlib.import_module("tunix_rt.formats.parquet").write(traces.read(dataset.path), path)
+        write_bytes(out / "README.md", cards.readme(manifest, f"data/{split}-*.parquet").encode())
         return _exported(dataset, to, manifest.count, manifest.count)
     chosen = exports.EXPORTS[to]
     if chosen.paired:

@@ -24,12 +24,15 @@ class Spread(Value):
 
 
 class Composition(Value):
+    """How many traces there are of each kind; `labels` are the recipe's own words for its kinds."""
+
     section: Counts
     task: Counts
     level: Counts
     group: Counts
     transform: Counts = Field(default_factory=dict)
     step_type: Counts
+    labels: dict[str, Counts] = Field(default_factory=dict, exclude_if=lambda labels: not labels)
 
 
 class Figures(Value):
@@ -61,17 +64,17 @@ class Tally:
     Keeps 8 bytes for each length and each text, not the texts: distinct texts are counted by their 64-bit hashes.
     """
 
-    def __init__(self) -> None:
-        self._meta: dict[str, Counter[str]] = {key: Counter() for key in _META_KEYS}
+    def __init__(self, labels: Iterable[str] = ()) -> None:
+        self._meta: dict[str, Counter[str]] = {key: Counter() for key in (*_META_KEYS, *labels)}
         self._step_types: Counter[str] = Counter()
         self._lengths: dict[str, array[int]] = {key: array("q") for key in LENGTHS}
         self._texts: dict[str, array[int]] = {key: array("Q") for key in ("prompts", "skeletons", "answers")}
         self._claims = self._with_claims = 0
 
     def add(self, trace: Trace) -> None:
-        for key in _META_KEYS:
+        for key, counter in self._meta.items():
             if key in trace.meta:
-                self._meta[key][str(trace.meta[key])] += 1
+                counter[str(trace.meta[key])] += 1
         for step in trace.steps:
             self._step_types[step.type] += 1
             self._claims += len(step.claims)
@@ -89,7 +92,8 @@ class Tally:
     @property
     def composition(self) -> Composition:
         counts = {key: dict(sorted(counter.items())) for key, counter in self._meta.items()}
-        return Composition(**counts, step_type=dict(sorted(self._step_types.items())))
+        plain = {key: counts.pop(key) for key in _META_KEYS}
+        return Composition(**plain, labels=counts, step_type=dict(sorted(self._step_types.items())))
 
     @property
     def figures(self) -> Figures:

@@ -1,91 +1,25 @@
-"""Dataset folders: `dataset.jsonl`, then `manifest.json`, whose presence means complete and whose digest names the content.
+"""Dataset folders: `dataset.jsonl`, `README.md` and `croissant.json` about it, then `manifest.json`, whose presence means
+complete and whose digest names the content.
 
 A manifest holds no time and no path, so the same recipe gives the same bytes everywhere. A name, once built, keeps its
 content: other content under it is refused.
 """
 
 from pathlib import Path
-from typing import Literal, NamedTuple
-
-from pydantic import model_validator
+from typing import NamedTuple
 
 from tunix_rt import errors, tasks
-from tunix_rt.checking import Summary
-from tunix_rt.datasets.figures import Composition, Figures, Tally
+from tunix_rt.datasets import cards
+from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.generation import stream
-from tunix_rt.datasets.recipes import Name, Recipe, plan
-from tunix_rt.datasets.selections import Selection
+from tunix_rt.datasets.manifests import DATA, MANIFEST, Manifest, manifest_bytes
+from tunix_rt.datasets.recipes import Recipe, plan
 from tunix_rt.settings import Settings
 from tunix_rt.tasks import TRANSFORMS
 from tunix_rt.traces import Trace
-from tunix_rt.values import Value, jsonl_line, merkle_root, pretty, read_json, sha256, sha256_file, write_bytes
+from tunix_rt.values import jsonl_line, merkle_root, read_json, sha256, sha256_file, write_bytes
 
-DATA, MANIFEST = "dataset.jsonl", "manifest.json"
 TRACE_VERSION: str = Trace.model_fields["trace_version"].default
-
-
-class Source(Value):
-    """The file a dataset was ingested from: its own name, its bytes' hash, its format, and what became of its `rows`.
-
-    `reasoning_absent` counts traces whose row had an answer but no reasoning. `check` is what the checker said of all rows that
-    could be read, None if it was not asked; those it found wrong are among the rejected.
-    """
-
-    file: str
-    sha256: str
-    format: str
-    rows: int
-    added: int
-    duplicates: int
-    rejected: int
-    reasoning_absent: int
-    check: Summary | None = None
-
-
-class Parent(Value):
-    """A dataset that a selection drew from, as it was then: of its `count` traces, `taken` are here."""
-
-    name: str
-    dataset_digest: str
-    count: int
-    taken: int
-
-
-class Manifest(Value):
-    """`digest` names the dataset; `merkle_root` is over the trace ids in file order; `generators` are name -> version.
-
-    A dataset comes either from a `recipe`, with its seed and generators, or from a `source`, or by a `selection` from its
-    `parents`; then `dropped` counts, by code, the traces that are listed in rejects.jsonl.
-    """
-
-    manifest_version: Literal["1.0"] = "1.0"
-    name: str
-    version: int
-    description: str
-    licence: str
-    seed: int | None = None
-    count: int
-    splits: dict[str, int]
-    schema_version: str
-    recipe: Recipe | None = None
-    recipe_digest: str | None = None
-    source: Source | None = None
-    selection: Selection | None = None
-    parents: tuple[Parent, ...] | None = None
-    dropped: dict[str, int] | None = None
-    generators: dict[str, int]
-    composition: Composition
-    statistics: Figures
-    files: dict[Name, str]
-    merkle_root: str
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> "Manifest":
-        if sum(origin is not None for origin in (self.recipe, self.source, self.selection)) != 1:
-            raise ValueError("a dataset comes either from a recipe or from a source or from a selection")
-        if (self.selection is None) != (self.parents is None) or (self.selection is None) != (self.dropped is None):
-            raise ValueError("a selection has parents and counts what it dropped; nothing else has")
-        return self
 
 
 class Dataset(NamedTuple):
@@ -110,16 +44,30 @@ def build(recipe: Recipe, folder: Path) -> Manifest:
     """
     data, manifest = _make(recipe)
     if (folder / MANIFEST).exists():
-        return same(open_dataset(folder).manifest, manifest, folder)
-    write_bytes(folder / DATA, data)
-    write_bytes(folder / MANIFEST, manifest_bytes(manifest))
+        same(open_dataset(folder).manifest, manifest, folder)
+    else:
+        write_bytes(folder / DATA, data)
+    finish(folder, manifest)
     return manifest
 
 
+def finish(folder: Path, manifest: Manifest) -> None:
+    """Write what is said about the data that lies in the folder, the manifest last; files that are right already stay."""
+    for name, content in about(manifest).items():
+        path = folder / name
+        if not path.is_file() or path.read_bytes() != content:
+            write_bytes(path, content)
+
+
+def about(manifest: Manifest) -> dict[str, bytes]:
+    """The files of a folder that say what its data is, the manifest last."""
+    return {**cards.files(manifest), MANIFEST: manifest_bytes(manifest)}
+
+
 def check(recipe: Recipe, folder: Path) -> list[Difference]:
-    """Make the dataset again and compare the bytes of both files; an empty list means identical."""
+    """Make the dataset again and compare the bytes of all files; an empty list means identical."""
     data, manifest = _make(recipe)
-    expected = {DATA: data, MANIFEST: manifest_bytes(manifest)}
+    expected = {DATA: data, **about(manifest)}
     differences = []
     for name, content in expected.items():
         path = folder / name
@@ -163,7 +111,7 @@ def stats(folder: Path) -> Manifest:
 
 
 def _make(recipe: Recipe) -> tuple[bytes, Manifest]:
-    lines, ids, counted = [], [], Tally()
+    lines, ids, counted = [], [], Tally(recipe.labels)
     for trace in stream(plan(recipe)):
         lines.append(jsonl_line(trace.line()))
         ids.append(trace.id)
@@ -173,14 +121,16 @@ def _make(recipe: Recipe) -> tuple[bytes, Manifest]:
 
 
 def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Manifest:
-    used = {name: tasks.get(name).version for name in recipe.tasks}
-    used |= {name: TRANSFORMS[name].version for name in recipe.transforms}
+    used: dict[str, int] = {}
+    for mix in recipe.mixes.values():
+        used |= {name: tasks.get(name).version for name in mix.tasks}
+        used |= {name: TRANSFORMS[name].version for name in mix.transforms}
     return Manifest(
         name=recipe.name,
         version=recipe.version,
         description=recipe.description,
         licence=recipe.licence,
-        seed=recipe.seed,
+        seed=None if recipe.written else recipe.seed,
         count=counted.count,
         splits={recipe.split: counted.count},
         schema_version=TRACE_VERSION,
@@ -192,10 +142,6 @@ def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Ma
         files={DATA: data_sha256},
         merkle_root=root,
     )
-
-
-def manifest_bytes(manifest: Manifest) -> bytes:
-    return pretty(manifest.model_dump(mode="json", exclude_none=True)).encode()
 
 
 def same(there: Manifest, made: Manifest, folder: Path) -> Manifest:

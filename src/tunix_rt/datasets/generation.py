@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 from tunix_rt import errors, tasks
+from tunix_rt.datasets import labels
 from tunix_rt.datasets.recipes import EVAL_SHARE, Cell, Plan, Recipe, Split, plan
+from tunix_rt.tasks import holdout
 from tunix_rt.traces import Trace
 
 _PATIENCE = 200  # candidates looked at for each item wanted before a stream counts as exhausted
@@ -34,6 +36,7 @@ def generate(recipe: Recipe) -> list[Trace]:
 
 def stream(planned: Plan) -> Iterator[Trace]:
     """The same traces one at a time. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
+    yield from _written(planned)
     seen: set[bytes] = set()
     cells = [_cell(planned.recipe, cell, seen) for cell in planned.cells]
     for which in _order(planned):
@@ -52,6 +55,26 @@ def explain(recipe: Recipe, trace_id: str) -> Trace:
     return found[0]
 
 
+def _written(planned: Plan) -> Iterator[Trace]:
+    """The written items, once each is known to lie on the recipe's side and to be true as far as its claims say."""
+    recipe, seen = planned.recipe, set()
+    for number, trace in enumerate(planned.items, start=1):
+        where = f"recipe {recipe.name!r}, written item {number}"
+        prompt = canonical_prompt(trace.prompt)
+        if prompt in seen:
+            raise errors.Invalid(f"{where}: its prompt occurs before: {trace.prompt!r}.", line=number)
+        if side(prompt) != recipe.split:
+            raise errors.Invalid(
+                f"{where}: its prompt lies on the {side(prompt)} side of the split, where other recipes could make it; change "
+                f"a name or a number in it: {trace.prompt!r}.",
+                line=number,
+            )
+        for problem in tasks.problems(trace):
+            raise errors.Invalid(f"{where}: {problem}.", line=number)
+        seen.add(prompt)
+        yield trace
+
+
 def _order(planned: Plan) -> list[int]:
     seats = [(which, j) for which, cell in enumerate(planned.cells) for j in range(cell.size)]
     seed = planned.recipe.seed
@@ -64,15 +87,18 @@ def _seat_hash(seed: int, which: int, j: int) -> bytes:
 
 def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[Trace]:
     task = tasks.get(cell.task)
+    groups, label = holdout.groups(task, cell.forms), labels.of(recipe, recipe.mixes[cell.part], cell)
     for k in range(_PATIENCE * (cell.size + 10)):
         trace = tasks.item(task, cell.level, recipe.seed, k, cell.transform)
         key = blake2b(canonical_prompt(trace.prompt).encode(), digest_size=16).digest()
-        if side(trace.prompt) != recipe.split or key in seen:
+        if side(trace.prompt) != recipe.split or key in seen or trace.meta["group"] not in groups:
             continue
         seen.add(key)
         for problem in tasks.problems(trace):
             raise errors.Failed(f"task {task.name!r} level {cell.level}, item {recipe.seed}/{k}: {problem}.", task=task.name)
-        yield trace
+        yield labels.put(trace, label)
     raise errors.Invalid(
-        f"task {task.name!r} level {cell.level} has too few different items for recipe {recipe.name!r}.", task=task.name
+        f"task {task.name!r} level {cell.level} has too few different items ({cell.forms} forms, {recipe.split} side) for "
+        f"recipe {recipe.name!r}; ask for fewer than {cell.size} or for other levels.",
+        task=task.name,
     )

@@ -14,7 +14,8 @@ from typing import IO, Any, NamedTuple
 from tunix_rt import checking, errors, formats
 from tunix_rt.datasets.duplicates import content_key
 from tunix_rt.datasets.figures import Tally
-from tunix_rt.datasets.folders import DATA, TRACE_VERSION, Manifest, Source
+from tunix_rt.datasets.folders import TRACE_VERSION
+from tunix_rt.datasets.manifests import DATA, Manifest, Source
 from tunix_rt.datasets.staging import own_name, staging, store
 from tunix_rt.formats import Bad, Reader
 from tunix_rt.traces import Trace

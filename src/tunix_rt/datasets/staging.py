@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tunix_rt import errors
-from tunix_rt.datasets.folders import MANIFEST, Manifest, manifest_bytes, open_dataset, same
+from tunix_rt.datasets.folders import finish, open_dataset, same
+from tunix_rt.datasets.manifests import MANIFEST, Manifest
 from tunix_rt.datasets.recipes import builtin_recipes
-from tunix_rt.values import fsync_folder, write_bytes
+from tunix_rt.values import fsync_folder
 
 
 def own_name(name: str) -> str:
@@ -40,10 +41,11 @@ def store(stage: Path, manifest: Manifest, folder: Path) -> bool:
     """
     if (folder / MANIFEST).exists():
         same(open_dataset(folder).manifest, manifest, folder)
+        finish(folder, manifest)
         return False
     folder.mkdir(parents=True, exist_ok=True)
     for name in manifest.files:
         (stage / name).replace(folder / name)
     fsync_folder(folder)
-    write_bytes(folder / MANIFEST, manifest_bytes(manifest))
+    finish(folder, manifest)
     return True

@@ -207,33 +207,3 @@ _ALL = (
 EXPORTS: dict[str, Export] = {export.name: export for export in _ALL}
 PARQUET = "hf-parquet"
 NAMES: dict[str, str] = {**{name: export.about for name, export in EXPORTS.items()}, PARQUET: "Hugging Face folder with README"}
-
-
-def card(about: About) -> str:
-    """The README of a Hugging Face dataset folder."""
-    header = ["---", f"license: {about.licence.lower()}", "task_categories:", "- text-generation"]
-    header += [
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-        "  - split: train",
-        "    path: data/train-*.parquet",
-        "---",
-    ]
-    text = f"""
-# {about.name}
-
-{about.description}
-
-{about.size} reasoning traces: a prompt, numbered steps with their types and machine-checkable claims, a final answer.
-Licence: {about.licence}. Written by tunix-rt from the dataset with digest `{about.digest}`.
-
-| column | holds |
-|---|---|
-| `trace_version` | version of the trace format |
-| `prompt` | the question |
-| `steps` | a list of `i`, `type`, `content`, and `claims` as JSON text |
-| `final_answer` | the answer |
-| `meta` | everything else, as JSON text |
-"""
-    return "\n".join(header) + "\n" + text

@@ -16,8 +16,8 @@ MISSING = {
     "missing-mean": "The numbers {known} and one more number have an average of {mean}. What is the other number?",
     "missing-needed": "Which number together with {known} gives an average of {mean}?",
     "missing-number": "The average of {count} numbers is {mean}. All but one of them are {known}. What is the missing number?",
-    "missing-game": "{who} averages {mean} points over {count} games. In the other games {who} scored {known}. How "
-    "many points came in the last game?",
+    "missing-game": "{who} averages {mean} points over {count} games and scored {known} in all but the last. How many "
+    "points came in the last game?",
 }
 SIZES = {1: (3, 4, 15), 2: (4, 10, 40), 3: (3, 10, 30)}
 
@@ -73,7 +73,7 @@ def _missing(rng: Rng, values: list[Quantity]) -> Draft:
 
 TASK = Task(
     name="average",
-    version=1,
+    version=2,
     section="reasoning",
     about="the mean, or the value it needs",
     forms=names(MEAN, MISSING),

@@ -73,7 +73,7 @@ def _two(rng: Rng) -> Draft:
 
 
 def _both(rng: Rng) -> Draft:
-    x, d = given(rng.between(2, 10)), rng.between(1, 4)
+    x, d = given(rng.between(2, 10)), rng.between(2, 5)
     more = rng.between(2, 5)
     a, b = given(d + more), given(rng.between(1, 15))
     right = given(int(x.value) * more + int(b.value))
@@ -93,7 +93,7 @@ def _both(rng: Rng) -> Draft:
 
 TASK = Task(
     name="equation",
-    version=1,
+    version=2,
     section="reasoning",
     about="linear equations in one unknown",
     forms=names(ONE, TWO, BOTH),
