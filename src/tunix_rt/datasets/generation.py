@@ -8,23 +8,33 @@ prompt that an evaluation recipe could.
 import unicodedata
 from collections.abc import Iterator
 from hashlib import blake2b
+from typing import Any
 
 from tunix_rt import errors, tasks
 from tunix_rt.datasets.recipes import EVAL_SHARE, Cell, Plan, Recipe, Split, plan
-from tunix_rt.traces import Trace
+from tunix_rt.traces import Trace, id_of
 
 _PATIENCE = 200  # candidates looked at for each item wanted before a stream counts as exhausted
 
 
 def canonical_prompt(prompt: str) -> str:
     """The prompt up to Unicode compatibility forms, case and white space: what counts as the same question."""
+    if prompt.isascii():  # most are, and then nothing has to be normalised
+        return " ".join(prompt.lower().split())
     return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
 
 
 def side(prompt: str) -> Split:
     """The side of the partition a prompt belongs to, for ever and for every recipe."""
-    digest = blake2b(canonical_prompt(prompt).encode(), digest_size=8).digest()
-    return "eval" if int.from_bytes(digest, "little") % EVAL_SHARE == 0 else "train"
+    return _side(_prompt_hash(prompt))
+
+
+def _prompt_hash(prompt: str) -> bytes:
+    return blake2b(canonical_prompt(prompt).encode(), digest_size=8).digest()
+
+
+def _side(prompt_hash: bytes) -> Split:
+    return "eval" if int.from_bytes(prompt_hash, "little") % EVAL_SHARE == 0 else "train"
 
 
 def generate(recipe: Recipe) -> list[Trace]:
@@ -33,7 +43,12 @@ def generate(recipe: Recipe) -> list[Trace]:
 
 
 def stream(planned: Plan) -> Iterator[Trace]:
-    """The same traces one at a time. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
+    """The same traces one at a time."""
+    return map(Trace.model_validate, lines(planned))
+
+
+def lines(planned: Plan) -> Iterator[dict[str, Any]]:
+    """Their JSONL objects. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
     seen: set[bytes] = set()
     cells = [_cell(planned.recipe, cell, seen) for cell in planned.cells]
     for which in _order(planned):
@@ -42,37 +57,39 @@ def stream(planned: Plan) -> Iterator[Trace]:
 
 def explain(recipe: Recipe, trace_id: str) -> Trace:
     """The item of this recipe whose id is `trace_id`, or the only one whose id starts with it, made again."""
-    found = [trace for trace in stream(plan(recipe)) if trace.id.startswith(trace_id)]
+    found = [line for line in lines(plan(recipe)) if id_of(line).startswith(trace_id)]
     if not found:
         raise errors.NotFound(f"recipe {recipe.name!r} makes no trace with id {trace_id!r}.", recipe=recipe.name, id=trace_id)
     if len(found) > 1:
         raise errors.Invalid(
             f"{len(found)} traces of {recipe.name!r} have an id that starts with {trace_id!r}; give more of it."
         )
-    return found[0]
+    return Trace.model_validate(found[0])
 
 
 def _order(planned: Plan) -> list[int]:
-    seats = [(which, j) for which, cell in enumerate(planned.cells) for j in range(cell.size)]
-    seed = planned.recipe.seed
-    return [which for which, _ in sorted(seats, key=lambda seat: (_seat_hash(seed, *seat), seat))]
+    seats = []
+    for which, cell in enumerate(planned.cells):
+        start = blake2b(f"order/{planned.recipe.seed}/{which}/".encode(), digest_size=8)
+        for j in range(cell.size):
+            seat = start.copy()
+            seat.update(b"%d" % j)
+            seats.append((seat.digest(), which, j))
+    return [which for _, which, _ in sorted(seats)]
 
 
-def _seat_hash(seed: int, which: int, j: int) -> bytes:
-    return blake2b(f"order/{seed}/{which}/{j}".encode(), digest_size=8).digest()
-
-
-def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[Trace]:
+def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[dict[str, Any]]:
     task = tasks.get(cell.task)
     for k in range(_PATIENCE * (cell.size + 10)):
-        trace = tasks.item(task, cell.level, recipe.seed, k, cell.transform)
-        key = blake2b(canonical_prompt(trace.prompt).encode(), digest_size=16).digest()
-        if side(trace.prompt) != recipe.split or key in seen:
+        draft = tasks.draft(task, cell.level, recipe.seed, k, cell.transform)
+        key = _prompt_hash(draft.prompt)
+        if key in seen or _side(key) != recipe.split:
             continue
         seen.add(key)
-        for problem in tasks.problems(trace):
+        line = tasks.line(draft, task, cell.level, f"{recipe.seed}/{k}", cell.transform)
+        for problem in tasks.problems(line):
             raise errors.Failed(f"task {task.name!r} level {cell.level}, item {recipe.seed}/{k}: {problem}.", task=task.name)
-        yield trace
+        yield line
     raise errors.Invalid(
         f"task {task.name!r} level {cell.level} has too few different items for recipe {recipe.name!r}.", task=task.name
     )
