@@ -5,10 +5,11 @@ where the operation's signature says number (elsewhere "1/2" is three letters). 
 that read them share this table, so a claim means the same thing everywhere; nothing here ever uses a float.
 """
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import StrictBool, StrictInt, StrictStr
 
@@ -29,12 +30,8 @@ class Claim(Value):
     result: Operand
 
 
-class Statement(NamedTuple):
-    """A claim inside the process that makes it or checks it: cheap to build, compare and hash, and not validated."""
-
-    op: str
-    args: tuple[Operand, ...]
-    result: Operand
+Statement = tuple[str, tuple[Operand, ...], Operand]
+"""A claim inside the process that makes it, as the arguments of `true`: cheap to build, compare and hash, not validated."""
 
 
 class Op:
@@ -43,21 +40,22 @@ class Op:
     An evaluator raises ValueError, saying why, when its operands have no result (a division by zero).
     """
 
-    __slots__ = ("args", "kinds", "read_args", "read_result", "result", "run")
+    __slots__ = ("args", "kinds", "quick", "read_args", "read_result", "result", "run")
 
     def __init__(self, args: tuple[Kind, ...], result: Kind, run: Callable[..., Any]) -> None:
         self.args, self.result, self.run = args, result, run
         self.kinds = (*args, result)
+        self.quick = run in (operator.add, operator.sub, operator.mul)  # has a result whatever the integers are
         self.read_args = tuple(_READERS[kind] for kind in args)
         self.read_result = _READERS[result]
 
 
-def evaluate(claim: Claim | Statement) -> Operand:
+def evaluate(claim: Claim) -> Operand:
     """The true result of the claim's operation, in the claim's own JSON form; `claim.result` is not looked at."""
     return apply(claim.op, claim.args)
 
 
-def holds(claim: Claim | Statement) -> bool:
+def holds(claim: Claim) -> bool:
     """Whether the claimed result is the true one. A malformed claim is an `errors.Invalid`, not False."""
     return true(claim.op, claim.args, claim.result)
 
@@ -65,6 +63,10 @@ def holds(claim: Claim | Statement) -> bool:
 def true(name: str, args: Sequence[Operand], result: Operand) -> bool:
     """`holds` for a claim in parts, as JSON writes them."""
     op = _entry(name)
+    if op.quick and len(args) == 2 and type(args[0]) is type(args[1]) is type(result) is int:  # nearly every claim
+        a, b = args
+        if -_WORD < a < _WORD and -_WORD < b < _WORD and -_WORD < result < _WORD:  # type: ignore[operator]
+            return bool(op.run(a, b) == result)
     try:
         stated = op.read_result(result)
     except ValueError as error:
@@ -117,6 +119,7 @@ _FRACTION = re.compile(r"(-?[0-9]{1,100})/([1-9][0-9]{0,99})")
 _LONGEST = 20_000  # characters a text operation may produce: a step's own limit
 _DIGITS = 200  # of any number a claim works on
 _LIMIT = 10**_DIGITS
+_WORD = 1 << 63
 
 
 def _entry(name: str) -> Op:
@@ -161,10 +164,15 @@ def _item(value: object) -> int | str:
     raise ValueError("expected an integer or text")
 
 
-def _many(read: Callable[[object], Any]) -> Callable[[object], list[Any]]:
+def _many(read: Callable[[object], Any], *plain: type) -> Callable[[object], list[Any]]:
+    """A reader of lists; entries of the `plain` types are taken as they are."""
+
     def reader(value: object) -> list[Any]:
         if not isinstance(value, tuple | list) or not value:
             raise ValueError("expected a list with at least one entry")
+        kinds = set(map(type, value))
+        if len(kinds) == 1 and kinds.issubset(plain):
+            return list(value)
         found = [read(entry) for entry in value]
         if len({isinstance(entry, str) for entry in found}) > 1:
             raise ValueError("expected integers only or texts only")
@@ -180,8 +188,8 @@ _READERS: dict[Kind, Callable[[object], Any]] = {
     "item": _item,
     "truth": _truth,
     "numbers": _many(_small),
-    "texts": _many(_text),
-    "items": _many(_item),
+    "texts": _many(_text, str),
+    "items": _many(_item, int, str),
 }
 
 RELATIONS: dict[str, Callable[[Number, Number], bool]] = {
@@ -280,9 +288,9 @@ def _letters(text: str, letter: str) -> int:
 
 
 TABLE: dict[str, Op] = {
-    "add": Op(("number", "number"), "number", lambda a, b: a + b),
-    "sub": Op(("number", "number"), "number", lambda a, b: a - b),
-    "mul": Op(("number", "number"), "number", lambda a, b: a * b),
+    "add": Op(("number", "number"), "number", operator.add),
+    "sub": Op(("number", "number"), "number", operator.sub),
+    "mul": Op(("number", "number"), "number", operator.mul),
     "div": Op(("number", "number"), "number", _div),
     "sum": Op(("numbers",), "number", sum),
     "quotient": Op(("integer", "integer"), "integer", _quotient),

@@ -3,9 +3,10 @@
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from statistics import median
+from typing import Any
 
 from pydantic import Field
 
@@ -56,31 +57,36 @@ def skeleton(prompt: str) -> str:
 
 
 class Tally:
-    """Add each trace once, then read `composition` and `figures`.
+    """Add each trace's JSONL object once, then read `composition` and `figures`.
 
     Keeps 8 bytes for each length and each text, not the texts: distinct texts are counted by their 64-bit hashes.
     """
 
     def __init__(self) -> None:
-        self._meta: dict[str, Counter[str]] = {key: Counter() for key in _META_KEYS}
+        self._meta: Counter[tuple[str | None, ...]] = Counter()  # how often each combination of values occurs
         self._step_types: Counter[str] = Counter()
         self._lengths: dict[str, array[int]] = {key: array("q") for key in _LENGTHS}
         self._texts: dict[str, array[int]] = {key: array("Q") for key in ("prompts", "skeletons", "answers")}
         self._claims = self._with_claims = 0
 
-    def add(self, trace: Trace) -> None:
-        for key in _META_KEYS:
-            if key in trace.meta:
-                self._meta[key][str(trace.meta[key])] += 1
-        for step in trace.steps:
-            self._step_types[step.type] += 1
-            self._claims += len(step.claims)
-            self._with_claims += bool(step.claims)
-        for key, measure in _LENGTHS.items():
-            self._lengths[key].append(measure(trace))
-        self._texts["prompts"].append(_hash(trace.prompt))
-        self._texts["skeletons"].append(_hash(skeleton(trace.prompt)))
-        self._texts["answers"].append(_hash(trace.final_answer))
+    def add(self, line: Mapping[str, Any]) -> None:
+        prompt, steps, answer, meta = line["prompt"], line["steps"], line["final_answer"], line["meta"]
+        self._meta[tuple([str(meta[key]) if key in meta else None for key in _META_KEYS])] += 1
+        texts = [prompt]
+        for step in steps:
+            texts.append(step["content"])
+            self._step_types[step["type"]] += 1
+            if "claims" in step:
+                self._claims += len(step["claims"])
+                self._with_claims += 1
+        texts.append(answer)
+        together = " ".join(texts)
+        chars, words = len(together) - len(texts) + 1, len(together.split())
+        measured = (len(prompt), chars, len(prompt.split()), words, len(steps))
+        for lengths, length in zip(self._lengths.values(), measured, strict=True):
+            lengths.append(length)
+        for hashes, text in zip(self._texts.values(), (prompt, skeleton(prompt), answer), strict=True):
+            hashes.frombytes(blake2b(text.encode(), digest_size=8).digest())
 
     @property
     def count(self) -> int:
@@ -88,8 +94,13 @@ class Tally:
 
     @property
     def composition(self) -> Composition:
-        counts = {key: dict(sorted(counter.items())) for key, counter in self._meta.items()}
-        return Composition(**counts, step_type=dict(sorted(self._step_types.items())))
+        counts: dict[str, Counter[str]] = {key: Counter() for key in _META_KEYS}
+        for values, times in self._meta.items():
+            for key, value in zip(_META_KEYS, values, strict=True):
+                if value is not None:
+                    counts[key][value] += times
+        ordered = {key: dict(sorted(counter.items())) for key, counter in counts.items()}
+        return Composition(**ordered, step_type=dict(sorted(self._step_types.items())))
 
     @property
     def figures(self) -> Figures:
@@ -106,26 +117,12 @@ class Tally:
 def tally(traces: Iterable[Trace]) -> Tally:
     counted = Tally()
     for trace in traces:
-        counted.add(trace)
+        counted.add(trace.line())
     return counted
 
 
-def _texts(trace: Trace) -> list[str]:
-    return [trace.prompt, *(step.content for step in trace.steps), trace.final_answer]
-
-
 _META_KEYS = ("section", "task", "level", "group", "transform")
-_LENGTHS: dict[str, Callable[[Trace], int]] = {
-    "prompt_chars": lambda trace: len(trace.prompt),
-    "trace_chars": lambda trace: sum(map(len, _texts(trace))),
-    "prompt_words": lambda trace: len(trace.prompt.split()),
-    "trace_words": lambda trace: sum(len(text.split()) for text in _texts(trace)),
-    "steps": lambda trace: len(trace.steps),
-}
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+_LENGTHS = ("prompt_chars", "trace_chars", "prompt_words", "trace_words", "steps")
 
 
 def _spread(lengths: Sequence[int]) -> Spread:

@@ -77,7 +77,7 @@ class _Intake:
             return
         self._seen.add(key)
         self._ids += bytes.fromhex(trace.id)
-        self.counted.add(trace)
+        self.counted.add(line)
         self.absent += trace.meta["source"].get("reasoning") == "absent"
         self._data.write(jsonl_line(line))
 

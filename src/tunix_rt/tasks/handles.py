@@ -136,8 +136,10 @@ def _decimal(value: Fraction) -> str:
 
 
 def given(value: Number, noun: Noun | None = None, style: Style = "plain") -> Quantity:
+    if type(value) is int and style == "plain":
+        return Quantity(value, style, noun, str(value))
     value = _narrow(value)
-    return Quantity(value, style, noun, _written(value, style))
+    return Quantity(value, style, noun, written(value, style))
 
 
 def word(value: str) -> Text:
@@ -157,46 +159,54 @@ def calc(op: str, *operands: Any, noun: Noun | None = None, style: Style | None 
         return _of_two(op, *operands, noun, style)
     claim = _claim(op, operands)
     chosen = style or _style(op, operands)
-    value = _narrow(claims.number(claim.result))
+    value = _narrow(claims.number(claim[-1]))
     text = _written(value, chosen)
     return Quantity(value, chosen, noun, text, (claim,), _equation(op, operands, text))
 
 
 def _of_two(op: str, a: Quantity, b: Quantity, noun: Noun | None, style: Style | None) -> Quantity:
     """The four basic operations, which are most of all: the values are exact already, so nothing has to be read."""
-    value = _narrow(claims.TABLE[op].run(a.value, b.value))
+    x, y = a.value, b.value
+    value = claims.TABLE[op].run(x, y)
     chosen = style or (a.style if a.style != "plain" else b.style)
     if op == "div" and not style and a.style != "plain" != b.style:
         chosen = "plain"
+    if type(x) is type(y) is type(value) is int:
+        claim: Statement = (op, (x, y), value)
+    else:
+        claim = (op, (claims.jsonable(x), claims.jsonable(y)), claims.jsonable(value))
+        value = _narrow(value)
     text = _written(value, chosen)
-    claim = Statement(op, (claims.jsonable(a.value), claims.jsonable(b.value)), claims.jsonable(value))
     return Quantity(value, chosen, noun, text, (claim,), f"{a.text} {SYMBOLS[op]} {b.text} = {text}")
 
 
 def rewrite(op: str, *operands: Any) -> Text:
     """The text an operation gives."""
     claim = _claim(op, operands)
-    assert isinstance(claim.result, str)
-    return Text(claim.result, (claim,))
+    result = claim[-1]
+    assert isinstance(result, str)
+    return Text(result, (claim,))
 
 
 def arrange(op: str, *operands: Any) -> Listing:
     """The list an operation gives."""
     claim = _claim(op, operands)
-    assert isinstance(claim.result, tuple)
-    return Listing(claim.result, (claim,))
+    result = claim[-1]
+    assert isinstance(result, tuple)
+    return Listing(result, (claim,))
 
 
 def assert_(op: str, *operands: Any) -> Truth:
     """A statement with a truth value; its text says which, its claim carries it."""
     claim = _claim(op, operands)
-    assert isinstance(claim.result, bool)
-    return Truth(claim.result, (claim,))
+    result = claim[-1]
+    assert isinstance(result, bool)
+    return Truth(result, (claim,))
 
 
 def _claim(op: str, operands: Sequence[Any]) -> Statement:
     args = tuple(map(_operand, operands))
-    return Statement(op, args, claims.apply(op, args))
+    return op, args, claims.apply(op, args)
 
 
 def _written(value: Number, style: Style) -> str:

@@ -24,7 +24,7 @@ def problems(made: Trace | Mapping[str, Any]) -> Iterator[str]:
 
 def _unproven(step: Mapping[str, Any]) -> Iterator[str]:
     content = step["content"]
-    numbers = {number for token in _NUMBER.findall(content) for number in _numbers(token)}
+    numbers = set[Number]().union(*map(_numbers, _NUMBER.findall(content)))
     for claim in step["claims"]:
         op, args, result = claim["op"], claim["args"], claim["result"]
         if not claims.true(op, args, result):
@@ -54,7 +54,7 @@ def _numbers(token: str) -> tuple[Number, ...]:
 
 def _shows(kind: claims.Kind, operand: Operand, content: str, numbers: set[Number]) -> bool:
     if isinstance(operand, tuple | list):
-        return all(_shows(kind, value, content, numbers) for value in operand)
+        return numbers.issuperset(operand) or all([_shows(kind, value, content, numbers) for value in operand])
     if isinstance(operand, bool) or operand in _SYMBOLS:
         return True
     if isinstance(operand, int) or kind in ("number", "numbers"):
