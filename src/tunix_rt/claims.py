@@ -40,12 +40,13 @@ class Op:
     An evaluator raises ValueError, saying why, when its operands have no result (a division by zero).
     """
 
-    __slots__ = ("args", "kinds", "quick", "read_args", "read_result", "result", "run")
+    __slots__ = ("args", "flat", "kinds", "quick", "read_args", "read_result", "result", "run")
 
     def __init__(self, args: tuple[Kind, ...], result: Kind, run: Callable[..., Any]) -> None:
         self.args, self.result, self.run = args, result, run
         self.kinds = (*args, result)
-        self.quick = run in (operator.add, operator.sub, operator.mul)  # has a result whatever the integers are
+        self.flat = not any(kind in ("numbers", "texts", "items") for kind in self.kinds)
+        self.quick = self.kinds == ("number", "number", "number")  # has a result whatever the integers are, save division by 0
         self.read_args = tuple(_READERS[kind] for kind in args)
         self.read_result = _READERS[result]
 
@@ -65,7 +66,7 @@ def true(name: str, args: Sequence[Operand], result: Operand) -> bool:
     op = _entry(name)
     if op.quick and len(args) == 2 and type(args[0]) is type(args[1]) is type(result) is int:  # nearly every claim
         a, b = args
-        if -_WORD < a < _WORD and -_WORD < b < _WORD and -_WORD < result < _WORD:  # type: ignore[operator]
+        if -_WORD < a < _WORD and -_WORD < b < _WORD and b and -_WORD < result < _WORD:  # type: ignore[operator]
             return bool(op.run(a, b) == result)
     try:
         stated = op.read_result(result)
@@ -165,13 +166,13 @@ def _item(value: object) -> int | str:
 
 
 def _many(read: Callable[[object], Any], *plain: type) -> Callable[[object], list[Any]]:
-    """A reader of lists; entries of the `plain` types are taken as they are."""
+    """A reader of lists; entries that are all of one `plain` type are taken as they are."""
 
     def reader(value: object) -> list[Any]:
         if not isinstance(value, tuple | list) or not value:
             raise ValueError("expected a list with at least one entry")
         kinds = set(map(type, value))
-        if len(kinds) == 1 and kinds.issubset(plain):
+        if len(kinds) == 1 and kinds.issubset(plain) and (read is not _small or -_LIMIT < min(value) <= max(value) < _LIMIT):
             return list(value)
         found = [read(entry) for entry in value]
         if len({isinstance(entry, str) for entry in found}) > 1:
@@ -187,7 +188,7 @@ _READERS: dict[Kind, Callable[[object], Any]] = {
     "text": _text,
     "item": _item,
     "truth": _truth,
-    "numbers": _many(_small),
+    "numbers": _many(_small, int),
     "texts": _many(_text, str),
     "items": _many(_item, int, str),
 }

@@ -65,32 +65,28 @@ class Tally:
     def __init__(self) -> None:
         self._meta: Counter[tuple[str | None, ...]] = Counter()  # how often each combination of values occurs
         self._step_types: Counter[str] = Counter()
-        self._lengths: dict[str, array[int]] = {key: array("q") for key in _LENGTHS}
-        self._texts: dict[str, array[int]] = {key: array("Q") for key in ("prompts", "skeletons", "answers")}
+        self._lengths = array("q")  # those of _LENGTHS, trace after trace
+        self._texts = array("Q")  # hashes of prompt, skeleton and answer, trace after trace
         self._claims = self._with_claims = 0
 
     def add(self, line: Mapping[str, Any]) -> None:
         prompt, steps, answer, meta = line["prompt"], line["steps"], line["final_answer"], line["meta"]
         self._meta[tuple([str(meta[key]) if key in meta else None for key in _META_KEYS])] += 1
-        texts = [prompt]
+        texts = [prompt, answer]
         for step in steps:
             texts.append(step["content"])
             self._step_types[step["type"]] += 1
             if "claims" in step:
                 self._claims += len(step["claims"])
                 self._with_claims += 1
-        texts.append(answer)
         together = " ".join(texts)
         chars, words = len(together) - len(texts) + 1, len(together.split())
-        measured = (len(prompt), chars, len(prompt.split()), words, len(steps))
-        for lengths, length in zip(self._lengths.values(), measured, strict=True):
-            lengths.append(length)
-        for hashes, text in zip(self._texts.values(), (prompt, skeleton(prompt), answer), strict=True):
-            hashes.frombytes(blake2b(text.encode(), digest_size=8).digest())
+        self._lengths.extend((len(prompt), chars, len(prompt.split()), words, len(steps)))
+        self._texts.frombytes(_hash(prompt) + _hash(skeleton(prompt)) + _hash(answer))
 
     @property
     def count(self) -> int:
-        return len(self._lengths["steps"])
+        return len(self._lengths) // len(_LENGTHS)
 
     @property
     def composition(self) -> Composition:
@@ -104,13 +100,15 @@ class Tally:
 
     @property
     def figures(self) -> Figures:
+        spreads = {key: _spread(self._lengths[i :: len(_LENGTHS)]) for i, key in enumerate(_LENGTHS)}
+        prompts, skeletons, answers = (len(set(self._texts[i::3])) for i in range(3))
         return Figures(
-            **{key: _spread(lengths) for key, lengths in self._lengths.items()},
+            **spreads,
             claims=self._claims,
             steps_with_claims=self._with_claims,
-            distinct_prompts=len(set(self._texts["prompts"])),
-            distinct_skeletons=len(set(self._texts["skeletons"])),
-            distinct_answers=len(set(self._texts["answers"])),
+            distinct_prompts=prompts,
+            distinct_skeletons=skeletons,
+            distinct_answers=answers,
         )
 
 
@@ -123,6 +121,10 @@ def tally(traces: Iterable[Trace]) -> Tally:
 
 _META_KEYS = ("section", "task", "level", "group", "transform")
 _LENGTHS = ("prompt_chars", "trace_chars", "prompt_words", "trace_words", "steps")
+
+
+def _hash(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=8).digest()
 
 
 def _spread(lengths: Sequence[int]) -> Spread:

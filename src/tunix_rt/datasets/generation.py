@@ -6,15 +6,17 @@ prompt that an evaluation recipe could.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from hashlib import blake2b
 from typing import Any
 
 from tunix_rt import errors, tasks
 from tunix_rt.datasets.recipes import EVAL_SHARE, Cell, Plan, Recipe, Split, plan
+from tunix_rt.tasks import Task
 from tunix_rt.traces import Trace, id_of
 
 _PATIENCE = 200  # candidates looked at for each item wanted before a stream counts as exhausted
+_BLOCK = 64
 
 
 def canonical_prompt(prompt: str) -> str:
@@ -79,17 +81,33 @@ def _order(planned: Plan) -> list[int]:
 
 
 def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[dict[str, Any]]:
-    task = tasks.get(cell.task)
-    for k in range(_PATIENCE * (cell.size + 10)):
-        draft = tasks.draft(task, cell.level, recipe.seed, k, cell.transform)
-        key = _prompt_hash(draft.prompt)
-        if key in seen or _side(key) != recipe.split:
-            continue
-        seen.add(key)
-        line = tasks.line(draft, task, cell.level, f"{recipe.seed}/{k}", cell.transform)
-        for problem in tasks.problems(line):
-            raise errors.Failed(f"task {task.name!r} level {cell.level}, item {recipe.seed}/{k}: {problem}.", task=task.name)
-        yield line
+    """Candidates are made a block at a time, since one task's code and words then stay in the processor's cache; `seen` is
+    asked when an item is wanted, so other cells come between as they always did. No block is longer than what is wanted."""
+    task, k, wanted = tasks.get(cell.task), 0, cell.size
+    while k < _PATIENCE * (cell.size + 10):
+        block = range(k, k + min(wanted, _BLOCK))
+        for key, line in list(_candidates(task, recipe, cell, block, seen)):
+            if key not in seen:
+                seen.add(key)
+                yield line
+                wanted -= 1
+        k = block.stop
     raise errors.Invalid(
         f"task {task.name!r} level {cell.level} has too few different items for recipe {recipe.name!r}.", task=task.name
     )
+
+
+def _candidates(
+    task: Task, recipe: Recipe, cell: Cell, block: range, seen: Container[bytes]
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Those on the recipe's side, checked, with the hashes of their prompts."""
+    seed, split, level, transform = recipe.seed, recipe.split, cell.level, cell.transform
+    for k in block:
+        draft = tasks.draft(task, level, seed, k, transform)
+        key = _prompt_hash(draft.prompt)
+        if key in seen or _side(key) != split:
+            continue
+        line = tasks.line(draft, task, level, f"{seed}/{k}", transform)
+        for problem in tasks.problems(line):
+            raise errors.Failed(f"task {task.name!r} level {level}, item {seed}/{k}: {problem}.", task=task.name)
+        yield key, line

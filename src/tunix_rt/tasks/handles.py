@@ -157,11 +157,14 @@ def calc(op: str, *operands: Any, noun: Noun | None = None, style: Style | None 
     """
     if op in SYMBOLS:
         return _of_two(op, *operands, noun, style)
+    if op == "sum":
+        return _sum(*operands, noun, style)
     claim = _claim(op, operands)
     chosen = style or _style(op, operands)
     value = _narrow(claims.number(claim[-1]))
     text = _written(value, chosen)
-    return Quantity(value, chosen, noun, text, (claim,), _equation(op, operands, text))
+    shown = f"{operands[0]} of {operands[1]} = {text}" if op == "percent_of" else ""
+    return Quantity(value, chosen, noun, text, (claim,), shown)
 
 
 def _of_two(op: str, a: Quantity, b: Quantity, noun: Noun | None, style: Style | None) -> Quantity:
@@ -178,6 +181,14 @@ def _of_two(op: str, a: Quantity, b: Quantity, noun: Noun | None, style: Style |
         value = _narrow(value)
     text = _written(value, chosen)
     return Quantity(value, chosen, noun, text, (claim,), f"{a.text} {SYMBOLS[op]} {b.text} = {text}")
+
+
+def _sum(terms: Sequence[Quantity], noun: Noun | None, style: Style | None) -> Quantity:
+    value = _narrow(sum([term.value for term in terms]))
+    chosen = style or _style("sum", [terms])
+    text = _written(value, chosen)
+    claim = ("sum", (tuple([claims.jsonable(term.value) for term in terms]),), claims.jsonable(value))
+    return Quantity(value, chosen, noun, text, (claim,), f"{' + '.join([term.text for term in terms])} = {text}")
 
 
 def rewrite(op: str, *operands: Any) -> Text:
@@ -237,11 +248,3 @@ def _style(op: str, operands: Sequence[Any]) -> Style:
     if op == "compare" and len(styles) == 2:
         return "plain"
     return styles[0] if styles else "plain"
-
-
-def _equation(op: str, operands: Sequence[Any], result: str) -> str:
-    if op == "sum":
-        return f"{' + '.join(str(term) for term in operands[0])} = {result}"
-    if op == "percent_of":
-        return f"{operands[0]} of {operands[1]} = {result}"
-    return ""

@@ -40,8 +40,10 @@ class Rng:
     def below(self, n: int) -> int:
         """Uniform in 0..n-1 without modulo bias (Lemire 2019)."""
         while True:
-            self._state = state = (self._state + _STEP) & _MASK
-            product = _mix(state) * n
+            self._state = z = (self._state + _STEP) & _MASK
+            z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK  # `_mix`, written out: this is the innermost loop
+            z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+            product = (z ^ (z >> 31)) * n
             if (product & _MASK) >= n or (product & _MASK) >= (1 << 64) % n:  # the first test is the quick one
                 return product >> 64
 
