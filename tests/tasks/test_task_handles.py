@@ -4,7 +4,6 @@ from fractions import Fraction
 
 import pytest
 
-from tunix_rt import claims
 from tunix_rt.tasks.handles import Style, arrange, assert_, calc, given, noun, rewrite, word, written
 
 

@@ -15,9 +15,9 @@ from typing import IO, Any, NamedTuple
 
 from tunix_rt import errors, formats
 from tunix_rt.datasets.figures import Tally
-from tunix_rt.datasets.folders import DATA, MANIFEST, TRACE_VERSION, Manifest, Source, manifest_bytes, open_dataset, same
+from tunix_rt.datasets.folders import DATA, MANIFEST, Manifest, Source, manifest_bytes, open_dataset, same
 from tunix_rt.formats import Bad, Reader
-from tunix_rt.traces import Trace
+from tunix_rt.traces import TRACE_VERSION, Trace
 from tunix_rt.values import atomic_writer, canonical, fsync_folder, jsonl_line, merkle_root, sha256, sha256_file, write_bytes
 
 LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them

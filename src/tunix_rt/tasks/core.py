@@ -53,7 +53,7 @@ class Task(NamedTuple):
 
 def step(kind: StepType, text: str, *facts: Handle) -> Line:
     """One step; `facts` are the handles whose equations or statements the text writes out."""
-    if len(facts) == 1 and len(facts[0].claims) == 1:  # nothing can be there twice
+    if len(facts) == 1:  # a handle has no claim twice
         return Line(kind, text, facts[0].claims)
     return Line(kind, text, tuple(dict.fromkeys([claim for fact in facts for claim in fact.claims])))
 

@@ -69,8 +69,8 @@ class Quantity:
 
     def by_way_of(self, shown: str, *ways: Sequence[Statement]) -> "Quantity":
         """The same quantity reached by the equations of `ways`, which `shown` writes out."""
-        links = self.claims + tuple(claim for way in ways for claim in way)
-        return Quantity(self.value, self.style, self.noun, self.text, links, shown)
+        links = dict.fromkeys([*self.claims, *(claim for way in ways for claim in way)])
+        return Quantity(self.value, self.style, self.noun, self.text, tuple(links), shown)
 
 
 @dataclass(slots=True)
@@ -156,9 +156,9 @@ def calc(op: str, *operands: Any, noun: Noun | None = None, style: Style | None 
     The style follows the operands: money stays money, except money / money.
     """
     if op in SYMBOLS:
-        return _of_two(op, *operands, noun, style)
+        return _of_two(op, operands[0], operands[1], noun, style)
     if op == "sum":
-        return _sum(*operands, noun, style)
+        return _sum(operands[0], noun, style)
     claim = _claim(op, operands)
     chosen = style or _style(op, operands)
     value = _narrow(claims.number(claim[-1]))
@@ -187,7 +187,7 @@ def _sum(terms: Sequence[Quantity], noun: Noun | None, style: Style | None) -> Q
     value = _narrow(sum([term.value for term in terms]))
     chosen = style or _style("sum", [terms])
     text = _written(value, chosen)
-    claim = ("sum", (tuple([claims.jsonable(term.value) for term in terms]),), claims.jsonable(value))
+    claim: Statement = ("sum", (claims.jsonable([term.value for term in terms]),), claims.jsonable(value))
     return Quantity(value, chosen, noun, text, (claim,), f"{' + '.join([term.text for term in terms])} = {text}")
 
 

@@ -59,7 +59,7 @@ def _numbers(text: str) -> tuple[Number, ...]:
 
 def _shows(kind: claims.Kind, operand: Operand, content: str, numbers: set[Number]) -> bool:
     if isinstance(operand, tuple | list):
-        return numbers.issuperset(operand) or all([_shows(kind, value, content, numbers) for value in operand])
+        return numbers.issuperset(operand) or all(_shows(kind, value, content, numbers) for value in operand)
     if isinstance(operand, bool) or operand in _SYMBOLS:
         return True
     if isinstance(operand, int) or kind in ("number", "numbers"):

@@ -5,9 +5,11 @@ rules for when to split are fixed (a reader, or a model, never has to guess): si
 everything else by place value.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from typing import Protocol
 
+from tunix_rt.claims import Number
 from tunix_rt.tasks.handles import SYMBOLS, Noun, Quantity, Style, calc, given
 
 DIVISORS = {50: 2, 25: 4, 20: 5, 10: 10}  # percentages that are one division
@@ -32,21 +34,42 @@ def split(number: Quantity) -> Quantity:
     return calc("sum", parts, style=number.style).by_way_of(f"{number} = {_plus(parts)}")
 
 
-def add(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+class Method(Protocol):
+    def __call__(self, a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity: ...
+
+
+def _remembered(work: Callable[[Quantity, Quantity], Quantity]) -> Method:
+    """The method with its latest results kept: it depends on two numbers, and a dataset uses the same small ones again."""
+
+    @lru_cache(maxsize=20_000)
+    def done(a: Number, style: Style, b: Number, other: Style) -> Quantity:
+        return work(given(a, style=style), given(b, style=other))
+
+    @wraps(work)
+    def method(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+        result = done(a.value, a.style, b.value, b.style)
+        return result.named(noun) if noun else result
+
+    return method
+
+
+@_remembered
+def add(a: Quantity, b: Quantity) -> Quantity:
     """38 + 47 = 78 + 7 = 85: add the largest place first; direct when one of the two has a single non-zero place."""
-    return _stepwise("add", a, b, noun)
+    return _stepwise("add", a, b)
 
 
-def sub(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+@_remembered
+def sub(a: Quantity, b: Quantity) -> Quantity:
     """85 - 47 = 45 - 7 = 38: take away the largest place first; direct when b has a single non-zero place."""
-    return _stepwise("sub", a, b, noun)
+    return _stepwise("sub", a, b)
 
 
-def _stepwise(op: str, a: Quantity, b: Quantity, noun: Noun | None) -> Quantity:
-    direct = calc(op, a, b, noun=noun)
+def _stepwise(op: str, a: Quantity, b: Quantity) -> Quantity:
+    direct = calc(op, a, b)
     if not _whole(a, b) or len(places(b)) < 2 or (op == "add" and len(places(a)) < 2):
         return direct
-    links, shown = [], f"{a} {SYMBOLS[op]} {b}"
+    links, shown = list(direct.claims), f"{a} {SYMBOLS[op]} {b}"
     for place in places(b)[:-1]:
         a, b = calc(op, a, place), calc("sub", b, place)
         links += calc(op, a, b).claims
@@ -54,31 +77,29 @@ def _stepwise(op: str, a: Quantity, b: Quantity, noun: Noun | None) -> Quantity:
     return direct.by_way_of(f"{shown} = {direct}", links)
 
 
-def mul(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+@_remembered
+def mul(a: Quantity, b: Quantity) -> Quantity:
     """47 * 6 = 40 * 6 + 7 * 6 = 240 + 42 = 282; direct when `a` has one non-zero place. `b` is a single digit or round."""
-    direct = calc("mul", a, b, noun=noun)
+    direct = calc("mul", a, b)
     if not _whole(a, b) or len(places(a)) < 2 or b.value in (1, 10, 100):
         return direct
     parts = [calc("mul", part, b) for part in places(a)]
-    total = calc("sum", parts, style=direct.style)
     products = " + ".join([f"{part} * {b}" for part in places(a)])
-    return direct.by_way_of(
-        f"{a} * {b} = {products} = {_plus(parts)} = {direct}", *[part.claims for part in parts], total.claims
-    )
+    ways = [part.claims for part in (*parts, calc("sum", parts, style=direct.style))]
+    return direct.by_way_of(f"{a} * {b} = {products} = {_plus(parts)} = {direct}", *ways)
 
 
-def div(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+@_remembered
+def div(a: Quantity, b: Quantity) -> Quantity:
     """84 / 6 = 60 / 6 + 24 / 6 = 10 + 4 = 14; direct when the quotient is a single place or `b` is round."""
-    direct = calc("div", a, b, noun=noun)
+    direct = calc("div", a, b)
     if not _whole(a, b) or not _whole(direct, direct) or len(places(direct)) < 2 or b.value in (1, 10, 100):
         return direct
     chunks = [calc("mul", share, b, style=a.style) for share in places(direct)]
     parts = [calc("div", chunk, b) for chunk in chunks]
-    total = calc("sum", parts, style=direct.style)
     chunked = " + ".join([f"{chunk} / {b}" for chunk in chunks])
-    return direct.by_way_of(
-        f"{a} / {b} = {chunked} = {_plus(parts)} = {direct}", *[part.claims for part in parts], total.claims
-    )
+    ways = [part.claims for part in (*parts, calc("sum", parts, style=direct.style))]
+    return direct.by_way_of(f"{a} / {b} = {chunked} = {_plus(parts)} = {direct}", *ways)
 
 
 def chunks(a: Quantity, b: Quantity) -> Quantity:
