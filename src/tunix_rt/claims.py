@@ -63,7 +63,7 @@ def holds(claim: Claim) -> bool:
 
 def true(name: str, args: Sequence[Operand], result: Operand) -> bool:
     """`holds` for a claim in parts, as JSON writes them."""
-    op = _entry(name)
+    op = TABLE.get(name) or _entry(name)
     if op.quick and len(args) == 2 and type(args[0]) is type(args[1]) is type(result) is int:  # nearly every claim
         a, b = args
         if -_WORD < a < _WORD and -_WORD < b < _WORD and b and -_WORD < result < _WORD:  # type: ignore[operator]

@@ -16,7 +16,7 @@ from tunix_rt.tasks import Task
 from tunix_rt.traces import Trace, id_of
 
 _PATIENCE = 200  # candidates looked at for each item wanted before a stream counts as exhausted
-_BLOCK = 64
+_BLOCK = 16
 
 
 def canonical_prompt(prompt: str) -> str:

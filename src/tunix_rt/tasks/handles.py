@@ -109,6 +109,7 @@ class Truth:
 
 
 Handle = Quantity | Text | Listing | Truth
+_HANDLES = frozenset({Quantity, Text, Listing, Truth})
 
 
 def written(value: Number, style: Style = "plain") -> str:
@@ -216,8 +217,9 @@ def assert_(op: str, *operands: Any) -> Truth:
 
 
 def _claim(op: str, operands: Sequence[Any]) -> Statement:
-    args = tuple(map(_operand, operands))
-    return op, args, claims.apply(op, args)
+    """The operation runs on the exact values as they are: `proof.problems` reads every claim again from its JSON."""
+    values = [[_bare(entry) for entry in one] if isinstance(one, list | tuple) else _bare(one) for one in operands]
+    return op, tuple(map(claims.jsonable, values)), claims.jsonable(claims.TABLE[op].run(*values))
 
 
 def _written(value: Number, style: Style) -> str:
@@ -228,14 +230,8 @@ def _narrow(value: Number) -> Number:
     return value if type(value) is int or value.denominator != 1 else value.numerator
 
 
-def _operand(operand: Any) -> claims.Operand:
-    if isinstance(operand, list | tuple):
-        return claims.jsonable([_bare(entry) for entry in operand])
-    return claims.jsonable(_bare(operand))
-
-
 def _bare(operand: Any) -> Any:
-    return operand.value if isinstance(operand, Quantity | Text | Listing | Truth) else operand
+    return operand.value if type(operand) in _HANDLES else operand
 
 
 def _style(op: str, operands: Sequence[Any]) -> Style:
