@@ -24,6 +24,7 @@ check: dev  ## format, lint, types, import contracts, dependencies, generated do
 bench: dev  ## comparisons against baselines measured in the same run
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/checking.py
+	$(BIN)/python benchmarks/data.py
 
 serve:  ## the service (not in this version)
 	@echo 'tunix-rt has no server yet; everything it does so far is on the command line: .venv/bin/tunix-rt --help' >&2; exit 1

@@ -1,11 +1,16 @@
 """Ids follow content alone, files are whole or absent, and a mistake names what to mend."""
 
+import datetime
+import json
+import math
 import tracemalloc
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -32,6 +37,55 @@ class Outer(Value):
 @given(st.dictionaries(st.text(), json_values))
 def test_canonical_json_ignores_the_order_of_keys(data: dict[str, Any]) -> None:
     assert values.canonical(data) == values.canonical(dict(reversed(data.items())))
+
+
+any_text = st.text(st.characters())  # lone surrogates and control characters included
+json_with_floats = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.integers(-(10**40), 10**40) | st.floats() | any_text,
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(any_text, inner),
+)
+
+
+def outcome(encode: Callable[[], bytes]) -> bytes | type[Exception]:
+    try:
+        return encode()
+    except (ValueError, TypeError) as error:
+        return type(error)
+
+
+def standard(data: Any, **how: Any) -> bytes:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False, **how).encode()
+
+
+@given(st.dictionaries(any_text, json_with_floats))
+def test_json_is_the_standard_librarys(data: dict[str, Any]) -> None:
+    """`evidence/standalone.py` makes the same bytes with the standard library only."""
+    assert outcome(lambda: values.canonical(data)) == outcome(lambda: standard(data, sort_keys=True))
+    assert outcome(lambda: values.jsonl_line(data)) == outcome(lambda: standard(data) + b"\n")
+
+
+@given(st.dictionaries(any_text, json_values))
+def test_json_without_floats_is_the_standard_librarys(data: dict[str, Any]) -> None:
+    assert outcome(lambda: values.canonical_exact(data)) == outcome(lambda: standard(data, sort_keys=True))
+    assert outcome(lambda: values.jsonl_line_exact(data)) == outcome(lambda: standard(data) + b"\n")
+
+
+@pytest.mark.parametrize("number", [1e16, 1e-5, 1e-7, 1.5, -0.0, 2.0**70, 5e-324, 1 << 63, 1 << 64, 10**30, -(10**30)])
+def test_numbers_are_written_as_the_standard_library_does(number: float) -> None:
+    assert values.canonical([number, {"a": number}]) == standard([number, {"a": number}])
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_refused(number: float) -> None:
+    for encode in (values.canonical, values.jsonl_line):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            encode({"a": [number]})
+
+
+@pytest.mark.parametrize("other", [datetime.date(2026, 1, 1), uuid.UUID(int=1), Path("x"), b"x", {1, 2}])
+def test_what_json_has_no_form_for_is_refused(other: object) -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        values.canonical({"a": other})
 
 
 def test_published_ids_stay() -> None:
@@ -87,6 +141,7 @@ def test_any_changed_leaf_changes_the_merkle_root(leaves: list[bytes], data: st.
     assert values.merkle_root([*hashes, hashes[-1]]) != root
 
 
+@settings(deadline=None)  # every example waits for the disk
 @given(st.lists(st.dictionaries(st.text(), json_values), max_size=5))
 def test_jsonl_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
     path = tmp_path_factory.mktemp("jsonl") / "rows.jsonl"

@@ -5,10 +5,11 @@ where the operation's signature says number (elsewhere "1/2" is three letters). 
 that read them share this table, so a claim means the same thing everywhere; nothing here ever uses a float.
 """
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import StrictBool, StrictInt, StrictStr
 
@@ -29,15 +30,25 @@ class Claim(Value):
     result: Operand
 
 
-class Op(NamedTuple):
+Statement = tuple[str, tuple[Operand, ...], Operand]
+"""A claim inside the process that makes it, as the arguments of `true`: cheap to build, compare and hash, not validated."""
+
+
+class Op:
     """One entry: what each operand must be, what comes out, and the exact evaluator.
 
     An evaluator raises ValueError, saying why, when its operands have no result (a division by zero).
     """
 
-    args: tuple[Kind, ...]
-    result: Kind
-    run: Callable[..., Any]
+    __slots__ = ("args", "flat", "kinds", "quick", "read_args", "read_result", "result", "run")
+
+    def __init__(self, args: tuple[Kind, ...], result: Kind, run: Callable[..., Any]) -> None:
+        self.args, self.result, self.run = args, result, run
+        self.kinds = (*args, result)
+        self.flat = not any(kind in ("numbers", "texts", "items") for kind in self.kinds)
+        self.quick = self.kinds == ("number", "number", "number")  # has a result whatever the integers are, save division by 0
+        self.read_args = tuple(_READERS[kind] for kind in args)
+        self.read_result = _READERS[result]
 
 
 def evaluate(claim: Claim) -> Operand:
@@ -47,19 +58,39 @@ def evaluate(claim: Claim) -> Operand:
 
 def holds(claim: Claim) -> bool:
     """Whether the claimed result is the true one. A malformed claim is an `errors.Invalid`, not False."""
-    stated = _read(claim.op, _entry(claim.op).result, claim.result, "the result")
-    return evaluate(claim) == jsonable(stated)
+    return true(claim.op, claim.args, claim.result)
+
+
+def true(name: str, args: Sequence[Operand], result: Operand) -> bool:
+    """`holds` for a claim in parts, as JSON writes them."""
+    op = TABLE.get(name) or _entry(name)
+    if op.quick and len(args) == 2 and type(args[0]) is type(args[1]) is type(result) is int:  # nearly every claim
+        a, b = args
+        if -_WORD < a < _WORD and -_WORD < b < _WORD and b and -_WORD < result < _WORD:  # type: ignore[operator]
+            return bool(op.run(a, b) == result)
+    try:
+        stated = op.read_result(result)
+    except ValueError as error:
+        raise _misfit(name, "the result", result, error) from error
+    return bool(_run(name, op, args) == stated)
 
 
 def apply(name: str, args: Sequence[Operand]) -> Operand:
     """The result of a named operation on JSON operands; Invalid names the operation and the operand that does not fit."""
-    op = _entry(name)
+    return jsonable(_run(name, _entry(name), args))
+
+
+def _run(name: str, op: Op, args: Sequence[Operand]) -> Any:
     if len(args) != len(op.args):
         raise errors.Invalid(f"claim {name!r} takes {len(op.args)} arguments ({', '.join(op.args)}), got {len(args)}.", op=name)
-    operands = [_read(name, kind, value, f"argument {i}") for i, (kind, value) in enumerate(zip(op.args, args, strict=True), 1)]
+    operands: list[Any] = []
     try:
-        return jsonable(op.run(*operands))
+        for read, value in zip(op.read_args, args, strict=True):
+            operands.append(read(value))
+        return op.run(*operands)
     except ValueError as error:
+        if (read_so_far := len(operands)) < len(args):
+            raise _misfit(name, f"argument {read_so_far + 1}", args[read_so_far], error) from error
         raise errors.Invalid(f"claim {name!r} with {list(args)!r} has no result: {error}.", op=name) from error
 
 
@@ -88,6 +119,8 @@ def jsonable(value: Any) -> Operand:
 _FRACTION = re.compile(r"(-?[0-9]{1,100})/([1-9][0-9]{0,99})")
 _LONGEST = 20_000  # characters a text operation may produce: a step's own limit
 _DIGITS = 200  # of any number a claim works on
+_LIMIT = 10**_DIGITS
+_WORD = 1 << 63
 
 
 def _entry(name: str) -> Op:
@@ -97,11 +130,8 @@ def _entry(name: str) -> Op:
         raise errors.Invalid(f"unknown claim operation {name!r}.{errors.nearest(name, TABLE)}", op=name) from None
 
 
-def _read(name: str, kind: Kind, value: Operand, where: str) -> Any:
-    try:
-        return _READERS[kind](value)
-    except ValueError as error:
-        raise errors.Invalid(f"claim {name!r}: {where} is {value!r}: {error}.", op=name, argument=where) from error
+def _misfit(name: str, where: str, value: Operand, why: ValueError) -> errors.Invalid:
+    return errors.Invalid(f"claim {name!r}: {where} is {value!r}: {why}.", op=name, argument=where)
 
 
 def _integer(value: object) -> int:
@@ -111,8 +141,8 @@ def _integer(value: object) -> int:
 
 
 def _small(value: object) -> Number:
-    found = number(value)
-    if abs(found) >= 10**_DIGITS:
+    found = value if type(value) is int else number(value)
+    if not -_LIMIT < found < _LIMIT:
         raise ValueError(f"more than {_DIGITS} digits")
     return found
 
@@ -135,10 +165,15 @@ def _item(value: object) -> int | str:
     raise ValueError("expected an integer or text")
 
 
-def _many(read: Callable[[object], Any]) -> Callable[[object], list[Any]]:
+def _many(read: Callable[[object], Any], *plain: type) -> Callable[[object], list[Any]]:
+    """A reader of lists; entries that are all of one `plain` type are taken as they are."""
+
     def reader(value: object) -> list[Any]:
-        if not isinstance(value, tuple) or not value:
+        if not isinstance(value, tuple | list) or not value:
             raise ValueError("expected a list with at least one entry")
+        kinds = set(map(type, value))
+        if len(kinds) == 1 and kinds.issubset(plain) and (read is not _small or -_LIMIT < min(value) <= max(value) < _LIMIT):
+            return list(value)
         found = [read(entry) for entry in value]
         if len({isinstance(entry, str) for entry in found}) > 1:
             raise ValueError("expected integers only or texts only")
@@ -153,9 +188,9 @@ _READERS: dict[Kind, Callable[[object], Any]] = {
     "text": _text,
     "item": _item,
     "truth": _truth,
-    "numbers": _many(_small),
-    "texts": _many(_text),
-    "items": _many(_item),
+    "numbers": _many(_small, int),
+    "texts": _many(_text, str),
+    "items": _many(_item, int, str),
 }
 
 RELATIONS: dict[str, Callable[[Number, Number], bool]] = {
@@ -191,9 +226,11 @@ UNITS: dict[str, tuple[str, Number]] = {
 }
 
 
-def _div(a: Number, b: Number) -> Fraction:
+def _div(a: Number, b: Number) -> Number:
     if b == 0:
         raise ValueError("division by zero")
+    if type(a) is int and type(b) is int and a % b == 0:
+        return a // b
     return Fraction(a) / b
 
 
@@ -252,9 +289,9 @@ def _letters(text: str, letter: str) -> int:
 
 
 TABLE: dict[str, Op] = {
-    "add": Op(("number", "number"), "number", lambda a, b: a + b),
-    "sub": Op(("number", "number"), "number", lambda a, b: a - b),
-    "mul": Op(("number", "number"), "number", lambda a, b: a * b),
+    "add": Op(("number", "number"), "number", operator.add),
+    "sub": Op(("number", "number"), "number", operator.sub),
+    "mul": Op(("number", "number"), "number", operator.mul),
     "div": Op(("number", "number"), "number", _div),
     "sum": Op(("numbers",), "number", sum),
     "quotient": Op(("integer", "integer"), "integer", _quotient),

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Self, get_args
 
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tunix_rt import errors
@@ -82,8 +83,33 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def canonical(data: Any) -> bytes:
-    """Canonical JSON bytes of JSON-ready data (RFC 8785 in spirit: sorted keys, no spaces, UTF-8)."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """Canonical JSON bytes of JSON-ready data (RFC 8785 in spirit: sorted keys, no spaces, UTF-8).
+
+    Defined by the standard library's encoder, so that anybody can make them again; orjson writes them where it agrees.
+    """
+    return canonical_exact(data) if _exact(data) else _standard(data, sort_keys=True)
+
+
+def canonical_exact(data: Any) -> bytes:
+    """The same bytes where the caller vouches that `data` holds texts, integers, truth values and null, but no float."""
+    try:
+        return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer of more than 64 bits, a key that is no text, a lone surrogate
+        return _standard(data, sort_keys=True)
+
+
+def _standard(data: Any, *, sort_keys: bool) -> bytes:
+    return json.dumps(data, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _exact(data: Any) -> bool:
+    """Whether nothing in it is a float, which orjson writes in its own way, or of a type that JSON does not have."""
+    kind = type(data)
+    if kind is dict:
+        return all(map(_exact, data.values()))
+    if kind is list or kind is tuple:
+        return all(map(_exact, data))
+    return kind is str or kind is int or kind is bool or data is None
 
 
 def pretty(data: Any) -> str:
@@ -190,7 +216,16 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def jsonl_line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False, separators=(", ", ": "), allow_nan=False).encode() + b"\n"
+    """The row as one line, without spaces; like `canonical`, but keys keep their order."""
+    return jsonl_line_exact(row) if _exact(row) else _standard(row, sort_keys=False) + b"\n"
+
+
+def jsonl_line_exact(row: Mapping[str, Any]) -> bytes:
+    """The same line where the caller vouches that no float is in it."""
+    try:
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # as in `canonical_exact`
+        return _standard(row, sort_keys=False) + b"\n"
 
 
 def read_text(path: Path) -> str:

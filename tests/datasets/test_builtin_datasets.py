@@ -110,9 +110,9 @@ def test_the_comparison_can_fail() -> None:
 @pytest.mark.parametrize(
     ("name", "recipe", "dataset"),
     [
-        ("dev-reasoning-v2", "e63e7ec191102f9e", "0355409818f3403c"),
-        ("dev-reasoning-v2-eval", "fdc5acb1347cc831", "1804555eab8b2bb0"),
-        ("tiny-sums", "c291ed7cdd202399", "a342460bdc114e3c"),
+        ("dev-reasoning-v2", "e63e7ec191102f9e", "bcb4806202ced73b"),
+        ("dev-reasoning-v2-eval", "fdc5acb1347cc831", "e260cdc9a1100ec1"),
+        ("tiny-sums", "c291ed7cdd202399", "e2ae3e5e40f0259e"),
     ],
 )
 def test_published_sets_keep_their_identity(name: str, recipe: str, dataset: str, tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """Dataset folders: same recipe, same bytes; other bytes, an error that names the file."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tunix_rt import datasets, errors, traces
-from tunix_rt.datasets import Manifest, Recipe
+from tunix_rt.datasets import Manifest, Recipe, folders
 from tunix_rt.settings import Settings
 from tunix_rt.values import merkle_root, sha256_file
 
@@ -91,6 +94,19 @@ def test_an_interrupted_build_is_finished(folder: Path, recipe: Recipe) -> None:
     (folder / "dataset.jsonl").write_bytes(b"half")
     datasets.build(recipe, folder)
     assert read_bytes(folder) == whole
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = folders.lines
+
+    def failing(planned: datasets.Plan) -> Iterator[dict[str, Any]]:
+        yield from itertools.islice(lines(planned), 20)
+        raise errors.Failed("a false claim.")
+
+    monkeypatch.setattr(folders, "lines", failing)
+    with pytest.raises(errors.Failed):
+        datasets.build(recipe, tmp_path / "set")
+    assert read_bytes(tmp_path / "set") == {}
 
 
 def test_tampering_is_detected(folder: Path, recipe: Recipe) -> None:

@@ -1,12 +1,15 @@
 """Generation: exact sections, distinct prompts, and a partition that no seed can cross."""
 
+import unicodedata
 from collections import Counter
 from functools import cache
 
 import pytest
 
 from tunix_rt import datasets, errors, tasks
+from tunix_rt.datasets import generation
 from tunix_rt.traces import Trace
+from tunix_rt.values import merkle_root
 
 
 @cache
@@ -87,6 +90,18 @@ def test_tasks_alternate() -> None:
 
 
 def test_a_false_generator_cannot_make_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "problems", lambda _trace: iter(["it is wrong"]))
+    monkeypatch.setattr(tasks, "problems", lambda _line: ["it is wrong"])
     with pytest.raises(errors.Failed, match="task 'arithmetic' level 1, item 42/"):
         datasets.generate(datasets.recipe("tiny-sums"))
+
+
+def test_blocks_do_not_change_what_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [trace.id for trace in made("dev-reasoning-v2")]
+    monkeypatch.setattr(generation, "_BLOCK", 1)
+    assert [trace.id for trace in datasets.generate(datasets.recipe("dev-reasoning-v2"))] == whole
+    assert merkle_root(whole) == "a858070e87d1e944a30f85853ca2735cfe35960539452f73bfd5de4f590bbbc8"
+
+
+@pytest.mark.parametrize("prompt", ["What is  3 * 4?\n", "\x1cA\x0bb\x1f", "", " Tab\t"])
+def test_ascii_prompts_take_no_other_way(prompt: str) -> None:
+    assert datasets.canonical_prompt(prompt) == " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())

@@ -25,14 +25,15 @@ for k in range(1_000):
     print(k, flush=True)
 """
 HONEST = "Artifacts(pathlib.Path(sys.argv[1])).put(io.BytesIO(data + str(k).encode()))"
-BROKEN = """import hashlib
+BROKEN = """import hashlib, time
     whole = data + str(k).encode()
     digest = hashlib.sha256(whole).hexdigest()
     path = pathlib.Path(sys.argv[1]) / digest[:2] / digest
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb", buffering=0) as file:
         for at in range(0, len(whole), 65_536):
-            file.write(whole[at:at + 65_536])"""
+            file.write(whole[at:at + 65_536])
+            time.sleep(0.001)"""
 
 
 def test_the_same_content_is_kept_once_and_comes_back(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tunix_rt import errors, tasks
 from tunix_rt.tasks import CATALOGUE, LEVELS, TRANSFORMS, Task
-from tunix_rt.traces import Trace
-from tunix_rt.values import canonical
+from tunix_rt.traces import Trace, id_of
+from tunix_rt.values import canonical, jsonl_line, jsonl_line_exact
 
 GOLDEN = Path(__file__).with_name("golden.json")
 CELLS = [pytest.param(task, level, id=f"{task.name}/{level}") for task, level in product(CATALOGUE.values(), LEVELS)]
@@ -102,6 +103,17 @@ def test_item_does_not_depend_on_the_process(hash_seed: str) -> None:
     )
 
 
+@pytest.mark.parametrize(("task", "level"), CELLS)
+def test_a_line_is_the_line_of_its_validated_trace(task: Task, level: int) -> None:
+    """Datasets are written from such lines without building the traces."""
+    for k, transform in product(range(8), (None, *TRANSFORMS)):
+        line = tasks.line(tasks.draft(task, level, 7, k, transform), task, level, f"7/{k}", transform)
+        trace = Trace.parse(line, source="generated")
+        assert jsonl_line_exact(line) == jsonl_line(line) == jsonl_line(trace.line())
+        assert id_of(line) == trace.id == trace.digest
+        assert trace == tasks.item(task, level, 7, k, transform)
+
+
 def test_problems_are_found() -> None:
     """The negative control of the two tests above: a false claim, a hidden one, and an answer that is not reached."""
     trace = tasks.item(CATALOGUE["arithmetic"], 1, 42, 0)
@@ -113,6 +125,28 @@ def test_problems_are_found() -> None:
         ((*trace.steps[:-1], last.model_copy(update={"content": "done", "claims": ()})), "does not state the answer"),
     ):
         assert message in "; ".join(tasks.problems(trace.model_copy(update={"steps": steps})))
+
+
+@pytest.mark.parametrize(
+    ("op", "args", "result", "text", "hidden"),
+    [
+        ("sum", ((3, 4),), 7, "3 + 4 = 7", ""),
+        ("sum", ((3, 4),), 7, "3 makes 7", "(3, 4)"),
+        ("add", (3, -4), -1, "3 + -4 = -1", ""),
+        ("add", ("1/2", "1/4"), "3/4", "0.5 + 1/4 = 0.75.", ""),
+        ("add", ("1/2", "1/4"), "3/4", "0.5 + 1/5 = 0.75.", "'1/4'"),
+        ("mul", (3, 4), 12, "3.4 * 4 = 12", "3"),
+        ("compare", (3, "<", 4), True, "3 is less than 4", ""),
+        ("sort", (("b", "a"),), ("a", "b"), "from B and A", ""),
+        ("sort", (("bee", "ant"),), ("ant", "bee"), "first the ant", "('bee', 'ant')"),
+    ],
+)
+def test_a_claim_is_looked_for_in_its_text(op: str, args: tuple[Any, ...], result: Any, text: str, hidden: str) -> None:
+    step = {"i": 1, "type": "compute", "content": text, "claims": [{"op": op, "args": args, "result": result}]}
+    for line in ({"steps": [step], "final_answer": text}, json.loads(json.dumps({"steps": [step], "final_answer": text}))):
+        found = tasks.problems(line)
+        assert len(found) == bool(hidden)
+        assert not hidden or found[0].replace("[", "(").replace("]", ")").endswith(f"does not show {hidden}")
 
 
 def test_unknown_task_suggests_a_known_one() -> None:

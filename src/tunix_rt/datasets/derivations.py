@@ -17,13 +17,13 @@ from tunix_rt import checking, errors, traces
 from tunix_rt.datasets import nearness, selections
 from tunix_rt.datasets.duplicates import content_key, text_key
 from tunix_rt.datasets.figures import Tally, skeleton
-from tunix_rt.datasets.folders import TRACE_VERSION, Dataset, Difference, about, stats
+from tunix_rt.datasets.folders import Dataset, Difference, about, stats
 from tunix_rt.datasets.generation import canonical_prompt
 from tunix_rt.datasets.manifests import DATA, MANIFEST, Manifest, Parent
 from tunix_rt.datasets.partitions import sides
 from tunix_rt.datasets.selections import META, Dropped, Select, Selection, known_field, look_up
 from tunix_rt.datasets.staging import own_name, staging, store
-from tunix_rt.traces import Trace
+from tunix_rt.traces import TRACE_VERSION, Trace
 from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256, sha256_file
 
 REJECTS = "rejects.jsonl"
@@ -170,7 +170,7 @@ def _make(selection: Selection, pools: Sequence[Pool], stage: Path, update: Upda
                 rejects.write(left.id(at), left.parents[at], dropped[at])
                 continue
             data.write(line)
-            counted.add(Trace.model_validate_json(line))
+            counted.add(json.loads(line))
             ids += left.ids[32 * at : 32 * at + 32]
             taken[left.parents[at]] += 1
     if not counted.count:

@@ -8,9 +8,8 @@ import numpy as np
 
 from tunix_rt import checking
 from tunix_rt.checking import Summary
-from tunix_rt.datasets import nearness
+from tunix_rt.datasets import figures, nearness
 from tunix_rt.datasets.duplicates import Duplicates, Repetition
-from tunix_rt.datasets.figures import LENGTHS
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value
 
@@ -36,14 +35,13 @@ def examine(
 ) -> Examination:
     """One pass; the checker looks at each trace alone. Keeps lengths and keys of the traces."""
     totals, repetition, steps = checking.Totals(), Repetition(), Counter[int]()
-    lengths = {name: array("q") for name in LENGTHS}
+    lengths = array("q")
 
     def passing() -> Iterator[Trace]:
         for number, trace in enumerate(traces, start=1):
             if judge:
                 totals.add(checking.check(trace, number, "free"))
-            for name, measure in LENGTHS.items():
-                lengths[name].append(measure(trace))
+            lengths.extend(figures.lengths([trace.prompt, trace.final_answer, *(step.content for step in trace.steps)]))
             steps[len(trace.steps)] += 1
             if update and number % 200 == 0:
                 update(number)
@@ -53,7 +51,7 @@ def examine(
     return Examination(
         check=totals.summary if judge else None,
         duplicates=found,
-        percentiles={name: _percentiles(values) for name, values in lengths.items()},
+        percentiles={name: _percentiles(lengths[i :: len(figures.LENGTHS)]) for i, name in enumerate(figures.LENGTHS)},
         steps=dict(sorted(steps.items())),
     )
 

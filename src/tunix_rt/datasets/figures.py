@@ -3,9 +3,10 @@
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from statistics import median
+from typing import Any
 
 from pydantic import Field
 
@@ -59,77 +60,80 @@ def skeleton(prompt: str) -> str:
 
 
 class Tally:
-    """Add each trace once, then read `composition` and `figures`.
+    """Add each trace's JSONL object once, then read `composition` and `figures`.
 
     Keeps 8 bytes for each length and each text, not the texts: distinct texts are counted by their 64-bit hashes.
     """
 
     def __init__(self, labels: Iterable[str] = ()) -> None:
-        self._meta: dict[str, Counter[str]] = {key: Counter() for key in (*_META_KEYS, *labels)}
+        self._keys = (*_META_KEYS, *labels)
+        self._meta: Counter[tuple[str | None, ...]] = Counter()  # how often each combination of values occurs
         self._step_types: Counter[str] = Counter()
-        self._lengths: dict[str, array[int]] = {key: array("q") for key in LENGTHS}
-        self._texts: dict[str, array[int]] = {key: array("Q") for key in ("prompts", "skeletons", "answers")}
+        self._lengths = array("q")  # those of LENGTHS, trace after trace
+        self._texts = array("Q")  # hashes of prompt, skeleton and answer, trace after trace
         self._claims = self._with_claims = 0
 
-    def add(self, trace: Trace) -> None:
-        for key, counter in self._meta.items():
-            if key in trace.meta:
-                counter[str(trace.meta[key])] += 1
-        for step in trace.steps:
-            self._step_types[step.type] += 1
-            self._claims += len(step.claims)
-            self._with_claims += bool(step.claims)
-        for key, measure in LENGTHS.items():
-            self._lengths[key].append(measure(trace))
-        self._texts["prompts"].append(_hash(trace.prompt))
-        self._texts["skeletons"].append(_hash(skeleton(trace.prompt)))
-        self._texts["answers"].append(_hash(trace.final_answer))
+    def add(self, line: Mapping[str, Any]) -> None:
+        prompt, steps, answer, meta = line["prompt"], line["steps"], line["final_answer"], line["meta"]
+        self._meta[tuple([str(meta[key]) if key in meta else None for key in self._keys])] += 1
+        texts = [prompt, answer]
+        for step in steps:
+            texts.append(step["content"])
+            self._step_types[step["type"]] += 1
+            if "claims" in step:
+                self._claims += len(step["claims"])
+                self._with_claims += 1
+        self._lengths.extend(lengths(texts))
+        self._texts.frombytes(_hash(prompt) + _hash(skeleton(prompt)) + _hash(answer))
 
     @property
     def count(self) -> int:
-        return len(self._lengths["steps"])
+        return len(self._lengths) // len(LENGTHS)
 
     @property
     def composition(self) -> Composition:
-        counts = {key: dict(sorted(counter.items())) for key, counter in self._meta.items()}
-        plain = {key: counts.pop(key) for key in _META_KEYS}
-        return Composition(**plain, labels=counts, step_type=dict(sorted(self._step_types.items())))
+        counts: dict[str, Counter[str]] = {key: Counter() for key in self._keys}
+        for values, times in self._meta.items():
+            for key, value in zip(self._keys, values, strict=True):
+                if value is not None:
+                    counts[key][value] += times
+        ordered = {key: dict(sorted(counter.items())) for key, counter in counts.items()}
+        plain = {key: ordered.pop(key) for key in _META_KEYS}
+        return Composition(**plain, labels=ordered, step_type=dict(sorted(self._step_types.items())))
 
     @property
     def figures(self) -> Figures:
+        spreads = {key: _spread(self._lengths[i :: len(LENGTHS)]) for i, key in enumerate(LENGTHS)}
+        prompts, skeletons, answers = (len(set(self._texts[i::3])) for i in range(3))
         return Figures(
-            **{key: _spread(lengths) for key, lengths in self._lengths.items()},
+            **spreads,
             claims=self._claims,
             steps_with_claims=self._with_claims,
-            distinct_prompts=len(set(self._texts["prompts"])),
-            distinct_skeletons=len(set(self._texts["skeletons"])),
-            distinct_answers=len(set(self._texts["answers"])),
+            distinct_prompts=prompts,
+            distinct_skeletons=skeletons,
+            distinct_answers=answers,
         )
 
 
 def tally(traces: Iterable[Trace]) -> Tally:
     counted = Tally()
     for trace in traces:
-        counted.add(trace)
+        counted.add(trace.line())
     return counted
 
 
-def _texts(trace: Trace) -> list[str]:
-    return [trace.prompt, *(step.content for step in trace.steps), trace.final_answer]
-
-
 _META_KEYS = ("section", "task", "level", "group", "transform")
-LENGTHS: dict[str, Callable[[Trace], int]] = {
-    "prompt_chars": lambda trace: len(trace.prompt),
-    "trace_chars": lambda trace: sum(map(len, _texts(trace))),
-    "prompt_words": lambda trace: len(trace.prompt.split()),
-    "trace_words": lambda trace: sum(len(text.split()) for text in _texts(trace)),
-    "steps": lambda trace: len(trace.steps),
-}
+LENGTHS = ("prompt_chars", "trace_chars", "prompt_words", "trace_words", "steps")
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+def lengths(texts: Sequence[str]) -> tuple[int, ...]:
+    """Those of `LENGTHS`, of a trace's prompt, answer and step texts."""
+    prompt, together = texts[0], " ".join(texts)
+    return len(prompt), len(together) - len(texts) + 1, len(prompt.split()), len(together.split()), len(texts) - 2
+
+
+def _hash(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=8).digest()
 
 
 def _spread(lengths: Sequence[int]) -> Spread:

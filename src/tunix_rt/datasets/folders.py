@@ -5,21 +5,21 @@ A manifest holds no time and no path, so the same recipe gives the same bytes ev
 content: other content under it is refused.
 """
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tunix_rt import errors, tasks
 from tunix_rt.datasets import cards
 from tunix_rt.datasets.figures import Tally
-from tunix_rt.datasets.generation import stream
+from tunix_rt.datasets.generation import lines
 from tunix_rt.datasets.manifests import DATA, MANIFEST, Manifest, manifest_bytes
 from tunix_rt.datasets.recipes import Recipe, plan
 from tunix_rt.settings import Settings
 from tunix_rt.tasks import TRANSFORMS
-from tunix_rt.traces import Trace
-from tunix_rt.values import jsonl_line, merkle_root, read_json, sha256, sha256_file, write_bytes
-
-TRACE_VERSION: str = Trace.model_fields["trace_version"].default
+from tunix_rt.traces import TRACE_VERSION, id_of
+from tunix_rt.values import atomic_writer, jsonl_line_exact, merkle_root, read_json, sha256, sha256_file, write_bytes
 
 
 class Dataset(NamedTuple):
@@ -42,11 +42,12 @@ def build(recipe: Recipe, folder: Path) -> Manifest:
 
     Raises Conflict when the folder holds a dataset with other content, Tampered when its bytes are not what it says.
     """
-    data, manifest = _make(recipe)
     if (folder / MANIFEST).exists():
+        manifest = _make(recipe, _nowhere)
         same(open_dataset(folder).manifest, manifest, folder)
     else:
-        write_bytes(folder / DATA, data)
+        with atomic_writer(folder / DATA) as file:
+            manifest = _make(recipe, file.write)
     finish(folder, manifest)
     return manifest
 
@@ -65,15 +66,15 @@ def about(manifest: Manifest) -> dict[str, bytes]:
 
 
 def check(recipe: Recipe, folder: Path) -> list[Difference]:
-    """Make the dataset again and compare the bytes of all files; an empty list means identical."""
-    data, manifest = _make(recipe)
-    expected = {DATA: data, **about(manifest)}
+    """Make the dataset again and compare the hashes of all files; an empty list means identical."""
+    manifest = _make(recipe, _nowhere)
+    expected = manifest.files | {name: sha256(content) for name, content in about(manifest).items()}
     differences = []
-    for name, content in expected.items():
+    for name, digest in expected.items():
         path = folder / name
         found = sha256_file(path) if path.is_file() else None
-        if found != sha256(content):
-            differences.append(Difference(name, sha256(content), found))
+        if found != digest:
+            differences.append(Difference(name, digest, found))
     return differences
 
 
@@ -110,14 +111,21 @@ def stats(folder: Path) -> Manifest:
     return Manifest.parse(read_json(path), source=str(path))
 
 
-def _make(recipe: Recipe) -> tuple[bytes, Manifest]:
-    lines, ids, counted = [], [], Tally(recipe.labels)
-    for trace in stream(plan(recipe)):
-        lines.append(jsonl_line(trace.line()))
-        ids.append(trace.id)
-        counted.add(trace)
-    data = b"".join(lines)
-    return data, _manifest(recipe, counted, sha256(data), merkle_root(ids))
+def _make(recipe: Recipe, write: Callable[[bytes], Any]) -> Manifest:
+    """Hand every line of the dataset to `write`, as it is made, and describe them all."""
+    ids, counted, state = bytearray(), Tally(recipe.labels), hashlib.sha256()
+    for line in lines(plan(recipe)):
+        written = jsonl_line_exact(line)
+        write(written)
+        state.update(written)
+        ids += bytes.fromhex(id_of(line))
+        counted.add(line)
+    root = merkle_root(ids[at : at + 32].hex() for at in range(0, len(ids), 32))
+    return _manifest(recipe, counted, state.hexdigest(), root)
+
+
+def _nowhere(_written: bytes) -> None:
+    """Where the lines go when only their hash is wanted."""
 
 
 def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Manifest:

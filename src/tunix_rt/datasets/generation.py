@@ -6,27 +6,38 @@ prompt that an evaluation recipe could.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from hashlib import blake2b
+from typing import Any
 
 from tunix_rt import errors, tasks
 from tunix_rt.datasets import labels
 from tunix_rt.datasets.recipes import EVAL_SHARE, Cell, Plan, Recipe, Split, plan
-from tunix_rt.tasks import holdout
-from tunix_rt.traces import Trace
+from tunix_rt.tasks import Task, holdout
+from tunix_rt.traces import Trace, id_of
 
 _PATIENCE = 200  # candidates looked at for each item wanted before a stream counts as exhausted
+_BLOCK = 16
 
 
 def canonical_prompt(prompt: str) -> str:
     """The prompt up to Unicode compatibility forms, case and white space: what counts as the same question."""
+    if prompt.isascii():  # most are, and then nothing has to be normalised
+        return " ".join(prompt.lower().split())
     return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
 
 
 def side(prompt: str) -> Split:
     """The side of the partition a prompt belongs to, for ever and for every recipe."""
-    digest = blake2b(canonical_prompt(prompt).encode(), digest_size=8).digest()
-    return "eval" if int.from_bytes(digest, "little") % EVAL_SHARE == 0 else "train"
+    return _side(_prompt_hash(prompt))
+
+
+def _prompt_hash(prompt: str) -> bytes:
+    return blake2b(canonical_prompt(prompt).encode(), digest_size=8).digest()
+
+
+def _side(prompt_hash: bytes) -> Split:
+    return "eval" if int.from_bytes(prompt_hash, "little") % EVAL_SHARE == 0 else "train"
 
 
 def generate(recipe: Recipe) -> list[Trace]:
@@ -35,7 +46,12 @@ def generate(recipe: Recipe) -> list[Trace]:
 
 
 def stream(planned: Plan) -> Iterator[Trace]:
-    """The same traces one at a time. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
+    """The same traces one at a time."""
+    return map(Trace.model_validate, lines(planned))
+
+
+def lines(planned: Plan) -> Iterator[dict[str, Any]]:
+    """Their JSONL objects. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
     yield from _written(planned)
     seen: set[bytes] = set()
     cells = [_cell(planned.recipe, cell, seen) for cell in planned.cells]
@@ -45,17 +61,17 @@ def stream(planned: Plan) -> Iterator[Trace]:
 
 def explain(recipe: Recipe, trace_id: str) -> Trace:
     """The item of this recipe whose id is `trace_id`, or the only one whose id starts with it, made again."""
-    found = [trace for trace in stream(plan(recipe)) if trace.id.startswith(trace_id)]
+    found = [line for line in lines(plan(recipe)) if id_of(line).startswith(trace_id)]
     if not found:
         raise errors.NotFound(f"recipe {recipe.name!r} makes no trace with id {trace_id!r}.", recipe=recipe.name, id=trace_id)
     if len(found) > 1:
         raise errors.Invalid(
             f"{len(found)} traces of {recipe.name!r} have an id that starts with {trace_id!r}; give more of it."
         )
-    return found[0]
+    return Trace.model_validate(found[0])
 
 
-def _written(planned: Plan) -> Iterator[Trace]:
+def _written(planned: Plan) -> Iterator[dict[str, Any]]:
     """The written items, once each is known to lie on the recipe's side and to be true as far as its claims say."""
     recipe, seen = planned.recipe, set()
     for number, trace in enumerate(planned.items, start=1):
@@ -69,36 +85,56 @@ def _written(planned: Plan) -> Iterator[Trace]:
                 f"a name or a number in it: {trace.prompt!r}.",
                 line=number,
             )
-        for problem in tasks.problems(trace):
+        line = trace.line()
+        for problem in tasks.problems(line):
             raise errors.Invalid(f"{where}: {problem}.", line=number)
         seen.add(prompt)
-        yield trace
+        yield line
 
 
 def _order(planned: Plan) -> list[int]:
-    seats = [(which, j) for which, cell in enumerate(planned.cells) for j in range(cell.size)]
-    seed = planned.recipe.seed
-    return [which for which, _ in sorted(seats, key=lambda seat: (_seat_hash(seed, *seat), seat))]
+    seats = []
+    for which, cell in enumerate(planned.cells):
+        start = blake2b(f"order/{planned.recipe.seed}/{which}/".encode(), digest_size=8)
+        for j in range(cell.size):
+            seat = start.copy()
+            seat.update(b"%d" % j)
+            seats.append((seat.digest(), which, j))
+    return [which for _, which, _ in sorted(seats)]
 
 
-def _seat_hash(seed: int, which: int, j: int) -> bytes:
-    return blake2b(f"order/{seed}/{which}/{j}".encode(), digest_size=8).digest()
-
-
-def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[Trace]:
-    task = tasks.get(cell.task)
-    groups, label = holdout.groups(task, cell.forms), labels.of(recipe, recipe.mixes[cell.part], cell)
-    for k in range(_PATIENCE * (cell.size + 10)):
-        trace = tasks.item(task, cell.level, recipe.seed, k, cell.transform)
-        key = blake2b(canonical_prompt(trace.prompt).encode(), digest_size=16).digest()
-        if side(trace.prompt) != recipe.split or key in seen or trace.meta["group"] not in groups:
-            continue
-        seen.add(key)
-        for problem in tasks.problems(trace):
-            raise errors.Failed(f"task {task.name!r} level {cell.level}, item {recipe.seed}/{k}: {problem}.", task=task.name)
-        yield labels.put(trace, label)
+def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[dict[str, Any]]:
+    """Candidates are made a block at a time, since one task's code and words then stay in the processor's cache; `seen` is
+    asked when an item is wanted, so other cells come between as they always did. No block is longer than what is wanted."""
+    task, k, wanted = tasks.get(cell.task), 0, cell.size
+    label = labels.of(recipe, recipe.mixes[cell.part], cell)
+    while k < _PATIENCE * (cell.size + 10):
+        block = range(k, k + min(wanted, _BLOCK))
+        for key, line in list(_candidates(task, recipe, cell, block, seen)):
+            if key not in seen:
+                seen.add(key)
+                yield labels.put(line, label)
+                wanted -= 1
+        k = block.stop
     raise errors.Invalid(
         f"task {task.name!r} level {cell.level} has too few different items ({cell.forms} forms, {recipe.split} side) for "
         f"recipe {recipe.name!r}; ask for fewer than {cell.size} or for other levels.",
         task=task.name,
     )
+
+
+def _candidates(
+    task: Task, recipe: Recipe, cell: Cell, block: range, seen: Container[bytes]
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Those on the recipe's side, checked, with the hashes of their prompts."""
+    seed, split, level, transform = recipe.seed, recipe.split, cell.level, cell.transform
+    groups = holdout.groups(task, cell.forms)
+    for k in block:
+        draft = tasks.draft(task, level, seed, k, transform)
+        key = _prompt_hash(draft.prompt)
+        if key in seen or _side(key) != split or f"{task.name}/{draft.form}" not in groups:
+            continue
+        line = tasks.line(draft, task, level, f"{seed}/{k}", transform)
+        for problem in tasks.problems(line):
+            raise errors.Failed(f"task {task.name!r} level {level}, item {seed}/{k}: {problem}.", task=task.name)
+        yield key, line

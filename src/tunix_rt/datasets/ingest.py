@@ -14,11 +14,10 @@ from typing import IO, Any, NamedTuple
 from tunix_rt import checking, errors, formats
 from tunix_rt.datasets.duplicates import content_key
 from tunix_rt.datasets.figures import Tally
-from tunix_rt.datasets.folders import TRACE_VERSION
 from tunix_rt.datasets.manifests import DATA, Manifest, Source
 from tunix_rt.datasets.staging import own_name, staging, store
 from tunix_rt.formats import Bad, Reader
-from tunix_rt.traces import Trace
+from tunix_rt.traces import TRACE_VERSION, Trace
 from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256_file
 
 LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them
@@ -86,7 +85,7 @@ class _Intake:
             return
         self._seen.add(key)
         self._ids += bytes.fromhex(trace.id)
-        self.counted.add(trace)
+        self.counted.add(line)
         self.absent += trace.meta["source"].get("reasoning") == "absent"
         self._data.write(jsonl_line(line))
 

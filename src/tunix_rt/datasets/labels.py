@@ -1,10 +1,10 @@
 """What a part writes into the meta of its traces: its label, and the facets that follow from task and level."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from tunix_rt.datasets.recipes import Cell, Part, Recipe
 from tunix_rt.tasks import CATALOGUE
-from tunix_rt.traces import Trace
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "arithmetic": ("arithmetic", "decompose", "verify"),
@@ -25,5 +25,5 @@ def of(recipe: Recipe, part: Part, cell: Cell) -> dict[str, str]:
     return {**part.label, **{facet: facets[facet] for facet in recipe.facets}}
 
 
-def put(trace: Trace, label: Mapping[str, str]) -> Trace:
-    return trace.model_copy(update={"meta": {**trace.meta, **label}}) if label else trace
+def put(line: dict[str, Any], label: Mapping[str, str]) -> dict[str, Any]:
+    return {**line, "meta": {**line["meta"], **label}} if label else line

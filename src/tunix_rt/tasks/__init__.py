@@ -1,15 +1,12 @@
 """1c  Seeded generators whose every claim is machine-checkable.
 
-`CATALOGUE` names every task. `item` makes one candidate trace from (task, level, seed, k) and nothing else; `problems` says
-what is wrong with a trace: a claim that is false or that its own sentence does not show, an answer its steps do not reach.
+`CATALOGUE` names every task. `item` makes one candidate trace from (task, level, seed, k) and nothing else; `draft` and `line`
+are its two halves, for streams that turn most candidates down and need no `Trace`; `problems` says what is wrong with one.
 """
 
-import re
-from collections.abc import Iterator
-from fractions import Fraction
+from typing import Any
 
-from tunix_rt import claims, errors
-from tunix_rt.claims import Claim, Number
+from tunix_rt import errors
 from tunix_rt.tasks import (
     ages,
     arithmetic,
@@ -34,12 +31,15 @@ from tunix_rt.tasks import (
     verify,
     wordcount,
 )
-from tunix_rt.tasks.core import LEVELS, Section, Task
+from tunix_rt.tasks.core import LEVELS, Draft, Section, Task
+from tunix_rt.tasks.proof import problems
 from tunix_rt.tasks.rng import Rng
 from tunix_rt.tasks.transforms import TRANSFORMS, Transform
-from tunix_rt.traces import Step, Trace
+from tunix_rt.traces import TRACE_VERSION, Trace
 
-__all__ = ["CATALOGUE", "LEVELS", "TRANSFORMS", "Section", "Task", "Transform", "get", "item", "problems"]
+__all__ = [
+    "CATALOGUE", "LEVELS", "TRANSFORMS", "Draft", "Section", "Task", "Transform", "draft", "get", "item", "line", "problems",
+]  # fmt: skip
 
 _MODULES = (
     speed,
@@ -77,60 +77,37 @@ def get(name: str) -> Task:
 
 def item(task: Task, level: int, seed: int, k: int, transform: str | None = None) -> Trace:
     """Candidate `k` of the stream; a transform makes a stream of its own."""
+    made = draft(task, level, seed, k, transform)
+    return Trace.model_validate(line(made, task, level, f"{seed}/{k}", transform))
+
+
+def draft(task: Task, level: int, seed: int, k: int, transform: str | None = None) -> Draft:
+    """What candidate `k` asks, thinks and answers."""
     stream = f"{task.name}@{task.version}/{level}"
-    if transform:
-        stream += f"+{transform}@{TRANSFORMS[transform].version}"
-    rng = Rng(seed, stream, k)
-    draft = task.make(rng, level)
-    prompt = TRANSFORMS[transform].apply(rng, draft) if transform else draft.prompt
+    if not transform:
+        return task.make(Rng(seed, stream, k), level)
+    rng = Rng(seed, f"{stream}+{transform}@{TRANSFORMS[transform].version}", k)
+    made = task.make(rng, level)
+    return made._replace(prompt=TRANSFORMS[transform].apply(rng, made))
+
+
+def line(made: Draft, task: Task, level: int, key: str, transform: str | None = None) -> dict[str, Any]:
+    """The draft as a trace's JSONL object: what `Trace.line()` gives, without the cost of the trace."""
+    steps = []
+    for i, (kind, content, claims) in enumerate(made.lines, 1):
+        step: dict[str, Any] = {"i": i, "type": kind, "content": content}
+        if claims:
+            step["claims"] = [{"op": op, "args": args, "result": result} for op, args, result in claims]
+        steps.append(step)
     meta = {
         "task": task.name,
         "task_version": task.version,
         "level": level,
-        "group": f"{task.name}/{draft.form}",
+        "group": f"{task.name}/{made.form}",
         "section": "edge" if transform else task.section,
-        "key": f"{seed}/{k}",
+        "key": key,
     }
     if transform:
         meta["transform"] = transform
-    steps = tuple(Step(i=i, type=kind, content=content, claims=made) for i, (kind, content, made) in enumerate(draft.lines, 1))
-    return Trace(prompt=prompt, steps=steps, final_answer=draft.answer, meta=meta)
-
-
-def problems(trace: Trace) -> Iterator[str]:
-    """One sentence for each claim that is false or that its step's text does not show, and for an answer that the last step
-    does not state; nothing when all is well."""
-    for step in trace.steps:
-        numbers = frozenset(_numbers(step.content))
-        for claim in step.claims:
-            if not claims.holds(claim):
-                yield f"step {step.i} claims {claim.op}{list(claim.args)} = {claim.result!r}; it is {claims.evaluate(claim)!r}"
-            elif missing := _unshown(claim, step.content, numbers):
-                yield f"step {step.i} claims {claim.op}{list(claim.args)} = {claim.result!r} but does not show {missing!r}"
-    if trace.final_answer not in trace.steps[-1].content:
-        yield f"the last step does not state the answer {trace.final_answer!r}"
-
-
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:/[0-9]+)?")
-_SYMBOLS = {*claims.RELATIONS, "", " ", "-", ", "}  # relation signs and separators are shown in words or not at all
-
-
-def _numbers(text: str) -> Iterator[Number]:
-    """Every number the text writes; of "3/4" also the 3 and the 4."""
-    for found in _NUMBER.findall(text):
-        parts = [int(part) if part.isdigit() else Fraction(part) for part in found.split("/")]
-        yield from parts
-        if len(parts) == 2 and parts[1]:
-            yield Fraction(parts[0]) / parts[1]
-
-
-def _unshown(claim: Claim, content: str, numbers: frozenset[Number]) -> claims.Operand | None:
-    kinds = (*claims.TABLE[claim.op].args, claims.TABLE[claim.op].result)
-    for kind, operand in zip(kinds, (*claim.args, claim.result), strict=True):
-        for value in operand if isinstance(operand, tuple) else (operand,):
-            if isinstance(value, bool) or value in _SYMBOLS:
-                continue
-            numeric = isinstance(value, int) or kind in ("number", "numbers")
-            if (abs(claims.number(value)) not in numbers) if numeric else (str(value).casefold() not in content.casefold()):
-                return value
-    return None
+    body = {"prompt": made.prompt, "steps": steps, "final_answer": made.answer, "meta": meta}
+    return {"trace_version": TRACE_VERSION, **body}

@@ -7,7 +7,7 @@ answer is always written in the last step, so reasoning that is followed to its 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from tunix_rt.claims import Claim
+from tunix_rt.claims import Statement
 from tunix_rt.tasks.handles import Handle
 from tunix_rt.tasks.rng import Rng
 from tunix_rt.traces import StepType
@@ -21,7 +21,7 @@ Words = Mapping[str, object]  # what a form is filled with
 class Line(NamedTuple):
     type: StepType
     content: str
-    claims: tuple[Claim, ...]
+    claims: tuple[Statement, ...]
 
 
 class Draft(NamedTuple):
@@ -53,7 +53,9 @@ class Task(NamedTuple):
 
 def step(kind: StepType, text: str, *facts: Handle) -> Line:
     """One step; `facts` are the handles whose equations or statements the text writes out."""
-    return Line(kind, text, tuple(dict.fromkeys(claim for fact in facts for claim in fact.claims)))
+    if len(facts) == 1:  # a handle has no claim twice
+        return Line(kind, text, facts[0].claims)
+    return Line(kind, text, tuple(dict.fromkeys([claim for fact in facts for claim in fact.claims])))
 
 
 def phrase(rng: Rng, forms: Forms, **values: Any) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 """Writing a string backwards, letter by letter; a keyed permutation over (word, form) makes every item new."""
 
+from functools import cache
+
 from tunix_rt.tasks.core import Draft, Task, step
 from tunix_rt.tasks.handles import arrange, rewrite, word
 from tunix_rt.tasks.lexicon import WORDS
@@ -38,6 +40,7 @@ def make(rng: Rng, level: int) -> Draft:
     return Draft(form, forms[form].format(word=start), f"Reverse: {start}", lines, f"{answer}")
 
 
+@cache
 def _words(level: int) -> tuple[str, ...]:
     low, high = LENGTHS[level]
     return tuple(word for word in WORDS if low <= len(word) <= high and word != word[::-1])

@@ -13,6 +13,7 @@ from tunix_rt import errors
 
 T = TypeVar("T")
 _MASK = (1 << 64) - 1
+_STEP = 0x9E3779B97F4A7C15
 _ROUNDS = 6
 
 
@@ -39,9 +40,11 @@ class Rng:
     def below(self, n: int) -> int:
         """Uniform in 0..n-1 without modulo bias (Lemire 2019)."""
         while True:
-            self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK
-            product = _mix(self._state) * n
-            if (product & _MASK) >= (1 << 64) % n:
+            self._state = z = (self._state + _STEP) & _MASK
+            z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK  # `_mix`, written out: this is the innermost loop
+            z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+            product = (z ^ (z >> 31)) * n
+            if (product & _MASK) >= n or (product & _MASK) >= (1 << 64) % n:  # the first test is the quick one
                 return product >> 64
 
     def between(self, low: int, high: int) -> int:
@@ -66,21 +69,22 @@ class Rng:
         """Item k's place in a keyed permutation of 0..n-1: no two items of the stream get the same one."""
         if self._k >= n:
             raise errors.Invalid(f"{self._stream!r} has only {n} different items, and more were asked for.", capacity=n)
-        return _permuted(_hash64(self._stream), n, self._k)
+        return _permuted(_round_keys(self._stream), n, self._k)
 
 
 @lru_cache(maxsize=256)
-def _round_keys(key: int) -> tuple[int, ...]:
-    return tuple(_mix((key + i * 0x9E3779B97F4A7C15) & _MASK) for i in range(1, _ROUNDS + 1))
+def _round_keys(stream: str) -> tuple[int, ...]:
+    key = _hash64(stream)
+    return tuple(_mix((key + i * _STEP) & _MASK) for i in range(1, _ROUNDS + 1))
 
 
-def _permuted(key: int, n: int, index: int) -> int:
+def _permuted(round_keys: tuple[int, ...], n: int, index: int) -> int:
     """A Feistel network on the smallest even number of bits that holds n, walked until it lands below n."""
     half = max(1, ((n - 1).bit_length() + 1) // 2)
     low = (1 << half) - 1
     while True:
         left, right = index >> half, index & low
-        for round_key in _round_keys(key):
+        for round_key in round_keys:
             left, right = right, left ^ (_mix(right ^ round_key) & low)
         index = left << half | right
         if index < n:

@@ -5,84 +5,107 @@ rules for when to split are fixed (a reader, or a model, never has to guess): si
 everything else by place value.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from typing import Protocol
 
-from tunix_rt.tasks.handles import SYMBOLS, Noun, Quantity, calc, given
+from tunix_rt.claims import Number
+from tunix_rt.tasks.handles import SYMBOLS, Noun, Quantity, Style, calc, given
 
 DIVISORS = {50: 2, 25: 4, 20: 5, 10: 10}  # percentages that are one division
 
 
-def places(number: Quantity) -> list[Quantity]:
+def places(number: Quantity) -> tuple[Quantity, ...]:
     """347 -> 300, 40, 7: the non-zero place values of a whole number."""
     assert isinstance(number.value, int)
-    digits = str(number.value)
+    return _places(number.value, number.style)
+
+
+@lru_cache(maxsize=1_000)
+def _places(value: int, style: Style) -> tuple[Quantity, ...]:
+    digits = str(value)
     values = [int(digit) * 10 ** (len(digits) - 1 - i) for i, digit in enumerate(digits)]
-    return [given(value, style=number.style) for value in values if value]
+    return tuple(given(value, style=style) for value in values if value)
 
 
 def split(number: Quantity) -> Quantity:
     """347 = 300 + 40 + 7."""
     parts = places(number)
-    total = calc("sum", parts, style=number.style)
-    return replace(total, shown=f"{number} = {_plus(parts)}")
+    return calc("sum", parts, style=number.style).by_way_of(f"{number} = {_plus(parts)}")
 
 
-def add(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+class Method(Protocol):
+    def __call__(self, a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity: ...
+
+
+def _remembered(work: Callable[[Quantity, Quantity], Quantity]) -> Method:
+    """The method with its latest results kept: it depends on two numbers, and a dataset uses the same small ones again."""
+
+    @lru_cache(maxsize=20_000)
+    def done(a: Number, style: Style, b: Number, other: Style) -> Quantity:
+        return work(given(a, style=style), given(b, style=other))
+
+    @wraps(work)
+    def method(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+        result = done(a.value, a.style, b.value, b.style)
+        return result.named(noun) if noun else result
+
+    return method
+
+
+@_remembered
+def add(a: Quantity, b: Quantity) -> Quantity:
     """38 + 47 = 78 + 7 = 85: add the largest place first; direct when one of the two has a single non-zero place."""
-    return _stepwise("add", a, b, noun)
+    return _stepwise("add", a, b)
 
 
-def sub(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+@_remembered
+def sub(a: Quantity, b: Quantity) -> Quantity:
     """85 - 47 = 45 - 7 = 38: take away the largest place first; direct when b has a single non-zero place."""
-    return _stepwise("sub", a, b, noun)
+    return _stepwise("sub", a, b)
 
 
-def _stepwise(op: str, a: Quantity, b: Quantity, noun: Noun | None) -> Quantity:
-    direct = calc(op, a, b, noun=noun)
+def _stepwise(op: str, a: Quantity, b: Quantity) -> Quantity:
+    direct = calc(op, a, b)
     if not _whole(a, b) or len(places(b)) < 2 or (op == "add" and len(places(a)) < 2):
         return direct
     links, shown = list(direct.claims), f"{a} {SYMBOLS[op]} {b}"
     for place in places(b)[:-1]:
         a, b = calc(op, a, place), calc("sub", b, place)
-        link = calc(op, a, b)
-        links += link.claims
+        links += calc(op, a, b).claims
         shown += f" = {a} {SYMBOLS[op]} {b}"
-    return replace(direct, claims=tuple(links), shown=f"{shown} = {direct}")
+    return direct.by_way_of(f"{shown} = {direct}", links)
 
 
-def mul(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+@_remembered
+def mul(a: Quantity, b: Quantity) -> Quantity:
     """47 * 6 = 40 * 6 + 7 * 6 = 240 + 42 = 282; direct when `a` has one non-zero place. `b` is a single digit or round."""
-    direct = calc("mul", a, b, noun=noun)
+    direct = calc("mul", a, b)
     if not _whole(a, b) or len(places(a)) < 2 or b.value in (1, 10, 100):
         return direct
     parts = [calc("mul", part, b) for part in places(a)]
-    total = calc("sum", parts, style=direct.style)
-    links = tuple(claim for part in parts for claim in part.claims)
-    products = " + ".join(f"{part} * {b}" for part in places(a))
-    shown = f"{a} * {b} = {products} = {_plus(parts)} = {direct}"
-    return replace(direct, claims=(*direct.claims, *links, *total.claims), shown=shown)
+    products = " + ".join([f"{part} * {b}" for part in places(a)])
+    ways = [part.claims for part in (*parts, calc("sum", parts, style=direct.style))]
+    return direct.by_way_of(f"{a} * {b} = {products} = {_plus(parts)} = {direct}", *ways)
 
 
-def div(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
+@_remembered
+def div(a: Quantity, b: Quantity) -> Quantity:
     """84 / 6 = 60 / 6 + 24 / 6 = 10 + 4 = 14; direct when the quotient is a single place or `b` is round."""
-    direct = calc("div", a, b, noun=noun)
-    if not _whole(a, b, direct) or len(places(direct)) < 2 or b.value in (1, 10, 100):
+    direct = calc("div", a, b)
+    if not _whole(a, b) or not _whole(direct, direct) or len(places(direct)) < 2 or b.value in (1, 10, 100):
         return direct
-    shares = places(direct)
-    chunks = [calc("mul", share, b, style=a.style) for share in shares]
+    chunks = [calc("mul", share, b, style=a.style) for share in places(direct)]
     parts = [calc("div", chunk, b) for chunk in chunks]
-    total = calc("sum", parts, style=direct.style)
-    links = tuple(claim for part in parts for claim in part.claims)
-    chunked = " + ".join(f"{chunk} / {b}" for chunk in chunks)
-    shown = f"{a} / {b} = {chunked} = {_plus(parts)} = {direct}"
-    return replace(direct, claims=(*direct.claims, *links, *total.claims), shown=shown)
+    chunked = " + ".join([f"{chunk} / {b}" for chunk in chunks])
+    ways = [part.claims for part in (*parts, calc("sum", parts, style=direct.style))]
+    return direct.by_way_of(f"{a} / {b} = {chunked} = {_plus(parts)} = {direct}", *ways)
 
 
 def chunks(a: Quantity, b: Quantity) -> Quantity:
     """84 = 60 + 24: the parts of `a` that `b` divides into single places."""
     parts = [calc("mul", share, b, style=a.style) for share in places(calc("div", a, b))]
-    return replace(calc("sum", parts, style=a.style), shown=f"{a} = {_plus(parts)}")
+    return calc("sum", parts, style=a.style).by_way_of(f"{a} = {_plus(parts)}")
 
 
 def total(terms: Sequence[Quantity], noun: Noun | None = None) -> list[Quantity]:
@@ -124,12 +147,12 @@ def _rate(value: int) -> Quantity:
 def _percent_by(rate: Quantity, whole: Quantity, way: Quantity, noun: Noun | None) -> Quantity:
     """30% of 80 = 3 * 8 = 24."""
     direct = calc("percent_of", rate, whole, noun=noun)
-    return replace(direct, claims=(*direct.claims, *way.claims), shown=f"{rate} of {whole} = {way:eq}")
+    return direct.by_way_of(f"{rate} of {whole} = {way:eq}", way.claims)
 
 
-def _whole(*values: Quantity) -> bool:
-    return all(isinstance(value.value, int) and value.value > 0 for value in values)
+def _whole(a: Quantity, b: Quantity) -> bool:
+    return type(a.value) is int and type(b.value) is int and a.value > 0 and b.value > 0
 
 
 def _plus(terms: Sequence[Quantity]) -> str:
-    return " + ".join(map(str, terms))
+    return " + ".join([term.text for term in terms])

@@ -4,14 +4,14 @@ The same value is the JSONL line, the HTTP body and the stored row. Text is kept
 NUL are refused, because no tokenizer, database or reader agrees on what they mean.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from tunix_rt.claims import Claim
-from tunix_rt.values import Value, canonical, read_jsonl, sha256
+from tunix_rt.values import Value, canonical, canonical_exact, read_jsonl, sha256
 
 StepType = Literal[
     "given",
@@ -42,6 +42,9 @@ StepText = Annotated[str, StringConstraints(min_length=1, max_length=20_000), Af
 TypeName = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_meaningful)]
 
 
+TRACE_VERSION: Literal["1.0"] = "1.0"
+
+
 class Step(Value):
     """`claims` are machine-checkable statements the text makes; empty means nothing in it can be checked by table."""
 
@@ -52,7 +55,7 @@ class Step(Value):
 
 
 class Trace(Value):
-    trace_version: Literal["1.0"] = "1.0"
+    trace_version: Literal["1.0"] = TRACE_VERSION
     prompt: LongText
     steps: tuple[Step, ...] = Field(min_length=1, max_length=1_000)
     final_answer: LongText
@@ -80,6 +83,11 @@ class Trace(Value):
         """The JSONL object: version first, empty claims left out, meta always there."""
         body = self.model_dump(mode="json", exclude_defaults=True)
         return {"trace_version": self.trace_version, **body, "meta": self.meta}
+
+
+def id_of(line: Mapping[str, Any]) -> str:
+    """The id of the trace whose `line()` this is, without building the trace; for a line that holds no float."""
+    return sha256(canonical_exact({key: value for key, value in line.items() if key != "trace_version" and value}))
 
 
 def read(path: Path) -> Iterator[Trace]:

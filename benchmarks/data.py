@@ -1,0 +1,103 @@
+"""Datasets in processor time: making, checking and writing traces, beside reading the same file with pydantic alone.
+
+    python benchmarks/data.py [--quick]
+
+Every section is a function of its size and a folder; it prints medians of three rounds, in which the measured work and its
+baseline alternate, as traces per second of one processor core (`time.process_time`: waiting does not count).
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tunix_rt import datasets, tasks
+from tunix_rt.datasets.folders import DATA
+from tunix_rt.traces import Trace
+
+ROUNDS, SEED = 3, 20_26
+FULL, QUICK = 100_000, 5_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK:,} traces in place of {FULL:,}")
+    size = QUICK if parser.parse_args().quick else FULL
+    with tempfile.TemporaryDirectory() as folder:
+        for section in SECTIONS:
+            section(size, Path(folder))
+
+
+def generating(size: int, folder: Path) -> None:
+    """Generate, check every claim, hash and write, against `json.loads` and `Trace.model_validate` of the written lines."""
+    recipe = every_task(size)
+    rounds = iter(range(ROUNDS))
+    made, read = alternating(
+        lambda: datasets.build(recipe, folder / f"round-{next(rounds)}"),
+        lambda: validate(folder / "round-0" / DATA),
+    )
+    report(f"generate + check + write ({len(recipe.tasks)} tasks, all levels)", size, made, "json.loads + model_validate", read)
+
+
+def validate(path: Path) -> None:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            Trace.model_validate(json.loads(line))
+
+
+def every_task(size: int) -> datasets.Recipe:
+    """`size` traces of every task and level, dealt out evenly, and up to seven tenths of what a level certainly has."""
+    room = {
+        (name, level): 7 * task.capacity[level - 1] // 10 for name, task in tasks.CATALOGUE.items() for level in tasks.LEVELS
+    }
+    counts = level_out(size, room)
+    shares = {
+        name: {"count": sum(levels.values()), "levels": levels}
+        for name in tasks.CATALOGUE
+        for levels in [{level: counts[name, level] for level in tasks.LEVELS}]
+    }
+    about = {
+        "name": "every-task",
+        "version": 1,
+        "seed": SEED,
+        "split": "train",
+        "description": "a benchmark",
+        "licence": "none",
+    }
+    return datasets.Recipe.parse({**about, "tasks": shares}, source="benchmark")
+
+
+def level_out(size: int, room: dict[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+    """The smallest first: each takes an equal share of what is still wanted, or all it has."""
+    counts = {}
+    for place, (cell, most) in enumerate(sorted(room.items(), key=lambda entry: entry[1])):
+        counts[cell] = min(most, (size - sum(counts.values())) // (len(room) - place))
+    return counts
+
+
+def alternating(*works: Callable[[], object]) -> list[float]:
+    """The median processor seconds of each, over rounds in which they take turns."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(ROUNDS):
+        for work, spent in zip(works, seconds, strict=True):
+            began = time.process_time()
+            work()
+            spent.append(time.process_time() - began)
+    return [statistics.median(spent) for spent in seconds]
+
+
+def report(name: str, size: int, seconds: float, baseline: str, baseline_seconds: float) -> None:
+    print(f"{size:,} traces, medians of {ROUNDS} rounds, traces per core-second (microseconds a trace)")
+    for title, spent in ((name, seconds), (baseline, baseline_seconds)):
+        print(f"  {title:54}{size / spent:>10,.0f}{1e6 * spent / size:>8.1f}")
+    print(f"  takes {seconds / baseline_seconds:.2f} times as long as the baseline")
+
+
+SECTIONS: tuple[Callable[[int, Path], None], ...] = (generating,)
+
+if __name__ == "__main__":
+    sys.exit(main())
