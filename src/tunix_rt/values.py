@@ -87,7 +87,7 @@ def canonical(data: Any) -> bytes:
 
     Defined by the standard library's encoder, so that anybody can make them again; orjson writes them where it agrees.
     """
-    return canonical_exact(data) if _exact(data) else _standard(data, sort_keys=True)
+    return canonical_exact(data) if exact(data) else _standard(data, sort_keys=True)
 
 
 def canonical_exact(data: Any) -> bytes:
@@ -102,13 +102,13 @@ def _standard(data: Any, *, sort_keys: bool) -> bytes:
     return json.dumps(data, sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def _exact(data: Any) -> bool:
+def exact(data: Any) -> bool:
     """Whether nothing in it is a float, which orjson writes in its own way, or of a type that JSON does not have."""
     kind = type(data)
     if kind is dict:
-        return all(map(_exact, data.values()))
+        return all(map(exact, data.values()))
     if kind is list or kind is tuple:
-        return all(map(_exact, data))
+        return all(map(exact, data))
     return kind is str or kind is int or kind is bool or data is None
 
 
@@ -217,7 +217,7 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def jsonl_line(row: Mapping[str, Any]) -> bytes:
     """The row as one line, without spaces; like `canonical`, but keys keep their order."""
-    return jsonl_line_exact(row) if _exact(row) else _standard(row, sort_keys=False) + b"\n"
+    return jsonl_line_exact(row) if exact(row) else _standard(row, sort_keys=False) + b"\n"
 
 
 def jsonl_line_exact(row: Mapping[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tunix_rt import datasets, errors, formats
+from tunix_rt import datasets, errors, formats, store
 from tunix_rt.checking import Summary
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, percent, table
@@ -145,6 +145,7 @@ def ingest(
         made = datasets.ingest(
             file,
             surface.settings.datasets,
+            store.open_store(surface.settings),
             name=name,
             format=format,
             skip_bad=skip_bad,

@@ -12,8 +12,8 @@ from typing import Any
 from tunix_rt.datasets import nearness
 from tunix_rt.datasets.figures import skeleton
 from tunix_rt.datasets.generation import canonical_prompt
-from tunix_rt.traces import Trace
-from tunix_rt.values import Value, canonical, sha256
+from tunix_rt.traces import Trace, content_of
+from tunix_rt.values import Value
 
 EXAMPLES = 10
 
@@ -93,8 +93,8 @@ def duplicates(traces: Iterable[Trace], threshold: float = nearness.THRESHOLD) -
 
 
 def content_key(line: Mapping[str, Any]) -> int:
-    """128 bits of the hash of a trace line's prompt, steps with their types and claims, and answer; meta does not count."""
-    return int(sha256(canonical([line["prompt"], line["steps"], line["final_answer"]]))[:32], 16)
+    """What names a trace line's prompt, steps with their types and claims, and answer, as a number; meta does not count."""
+    return int.from_bytes(content_of(line), "big")
 
 
 def text_key(text: str) -> int:

@@ -4,20 +4,22 @@ Nothing appears under the dataset's name until every line has been read; with a 
 does. Rows with the same prompt, steps and answer are one trace, whatever line they stand on.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from tunix_rt import checking, errors, formats
-from tunix_rt.datasets.duplicates import content_key
 from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.manifests import DATA, Manifest, Source
 from tunix_rt.datasets.staging import own_name, staging, store
 from tunix_rt.formats import Bad, Reader
-from tunix_rt.traces import TRACE_VERSION, Trace
+from tunix_rt.store import Store
+from tunix_rt.traces import TRACE_VERSION, Trace, content_of, id_of, searching, stored, written
+from tunix_rt.traces.stored import Entry
 from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256_file
 
 LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them
@@ -46,7 +48,7 @@ class Ingested(NamedTuple):
 
 
 class _Intake:
-    """What has been read so far: traces once, rejects by code; 32 bytes are kept of each trace beside its tally."""
+    """What has been read so far: traces once, rejects by code; 48 bytes are kept of each trace beside its tally."""
 
     def __init__(self, reader: Reader, data: IO[bytes], rejects: IO[bytes] | None, *, judge: bool) -> None:
         self.reader, self._data, self._rejects = reader, data, rejects
@@ -55,8 +57,8 @@ class _Intake:
         self.rejected: list[Bad] = []
         self.by_code: Counter[str] = Counter()
         self.duplicates = self.absent = 0
-        self._ids = bytearray()
-        self._seen: set[int] = set()
+        self._ids, self._contents = bytearray(), bytearray()
+        self._seen: set[bytes] = set()
 
     def run(self, update: Callable[[int], None] | None) -> None:
         for count, found in enumerate(self.reader, start=1):
@@ -70,6 +72,15 @@ class _Intake:
     def ids(self) -> Iterator[str]:
         return (self._ids[at : at + 32].hex() for at in range(0, len(self._ids), 32))
 
+    def entries(self, path: Path) -> Iterator[Entry]:
+        """What the database keeps of the traces written to `path`, in order."""
+        with path.open("rb") as file:
+            for at, (line, trace_id) in enumerate(zip(file, self.ids(), strict=True)):
+                trace = json.loads(line)
+                told = searching.told(trace["prompt"], (step["content"] for step in trace["steps"]), trace["final_answer"])
+                content = bytes(self._contents[16 * at : 16 * at + 16])
+                yield Entry(trace_id, content, stored.parent(trace["meta"]), line.decode().rstrip("\n"), told)
+
     def _take(self, line: int, trace: Trace) -> None:
         wrong = _judged(trace, line, self.verdicts) if self.verdicts else None
         if wrong:
@@ -79,15 +90,16 @@ class _Intake:
 
     def _add(self, trace: Trace) -> None:
         line = trace.line()
-        key = content_key(line)
-        if key in self._seen:
+        content = content_of(line)
+        if content in self._seen:
             self.duplicates += 1
             return
-        self._seen.add(key)
-        self._ids += bytes.fromhex(trace.id)
+        self._seen.add(content)
+        self._contents += content
+        self._ids += bytes.fromhex(id_of(line))
         self.counted.add(line)
         self.absent += trace.meta["source"].get("reasoning") == "absent"
-        self._data.write(jsonl_line(line))
+        self._data.write(written(line))
 
     def _reject(self, found: Bad) -> None:
         self.by_code[found.code] += 1
@@ -115,6 +127,7 @@ def _judged(trace: Trace, line: int, verdicts: checking.Totals) -> Bad | None:
 def ingest(
     path: Path,
     datasets: Path,
+    opened: Store | None = None,
     *,
     name: str | None = None,
     format: str = "auto",
@@ -125,6 +138,9 @@ def ingest(
     update: Callable[[int], None] | None = None,
 ) -> Ingested:
     """Read the file into the dataset `name` (default: from the file's name) under the folder `datasets`.
+
+    With an `opened` database its traces are kept there too, in one transaction, each once whatever file it comes from; the
+    transaction begins when all lines have been read.
 
     With `check` a trace in which the checker finds a wrong step or answer counts as a bad line. The verdict is not stored with
     the trace, since it can be had again; the manifest's source counts it.
@@ -146,7 +162,10 @@ def ingest(
         if rejected and (not skip_bad or not intake.counted.count):
             raise _refused(path, intake, rejected)
         manifest = _manifest(chosen, licence, intake, sha256_file(stage / DATA))
-        fresh = store(stage, manifest, datasets / chosen)
+        with opened.unit_of_work() if opened else nullcontext() as connection:
+            if connection is not None and intake.reader.format is not None:
+                stored.add_entries(connection, intake.entries(stage / DATA), intake.reader.format.name, unique="content")
+            fresh = store(stage, manifest, datasets / chosen)
     added = intake.counted.count if fresh else 0
     duplicates = intake.duplicates + intake.counted.count - added
     return Ingested(manifest, added, duplicates, tuple(intake.rejected), rejected, dict(sorted(intake.by_code.items())))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from tunix_rt.claims import Claim
-from tunix_rt.values import Value, canonical, canonical_exact, read_jsonl, sha256
+from tunix_rt.values import Value, canonical, canonical_exact, exact, jsonl_line, jsonl_line_exact, read_jsonl, sha256
 
 StepType = Literal[
     "given",
@@ -76,8 +76,7 @@ class Trace(Value):
     @property
     def content(self) -> bytes:
         """16 bytes that name prompt, steps and answer: what stays the same wherever the trace came from."""
-        body = self.model_dump(mode="json", exclude_defaults=True, exclude={"meta"})
-        return bytes.fromhex(sha256(canonical([body["prompt"], body["steps"], body["final_answer"]]))[:32])
+        return content_of(self.line())
 
     def line(self) -> dict[str, Any]:
         """The JSONL object: version first, empty claims left out, meta always there."""
@@ -86,8 +85,19 @@ class Trace(Value):
 
 
 def id_of(line: Mapping[str, Any]) -> str:
-    """The id of the trace whose `line()` this is, without building the trace; for a line that holds no float."""
-    return sha256(canonical_exact({key: value for key, value in line.items() if key != "trace_version" and value}))
+    """The id of the trace whose `line()` this is, without building the trace."""
+    body = {key: value for key, value in line.items() if key != "trace_version" and value}
+    return sha256(canonical_exact(body) if exact(line["meta"]) else canonical(body))  # only meta can hold a float
+
+
+def written(line: Mapping[str, Any]) -> bytes:
+    """The line as a file and the database hold it, with its line break."""
+    return jsonl_line_exact(line) if exact(line["meta"]) else jsonl_line(line)
+
+
+def content_of(line: Mapping[str, Any]) -> bytes:
+    """The `content` of the trace whose `line()` this is."""
+    return bytes.fromhex(sha256(canonical_exact([line["prompt"], line["steps"], line["final_answer"]]))[:32])
 
 
 def read(path: Path) -> Iterator[Trace]:

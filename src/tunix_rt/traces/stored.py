@@ -30,9 +30,9 @@ from sqlalchemy import (
     text,
 )
 
-from tunix_rt import errors, values
+from tunix_rt import errors
 from tunix_rt.store import Instant, clock, metadata
-from tunix_rt.traces import Trace, searching
+from tunix_rt.traces import Trace, content_of, id_of, searching, written
 
 TABLE = Table(
     "traces",
@@ -95,9 +95,10 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, trace: Trace) -> "Entry":
-        body = values.jsonl_line(trace.line()).decode().rstrip("\n")
+        line = trace.line()
+        body = written(line).decode().rstrip("\n")
         told = searching.told(trace.prompt, (step.content for step in trace.steps), trace.final_answer)
-        return cls(trace.id, trace.content, parent(trace.meta), body, told)
+        return cls(id_of(line), content_of(line), parent(trace.meta), body, told)
 
 
 def parent(meta: Mapping[str, Any]) -> str | None:
