@@ -40,6 +40,20 @@ def test_a_bad_line_keeps_everything_out(traces_file: Path, tmp_path: Path) -> N
     assert document("traces", "list", home=home)["data"] == []
 
 
+def test_a_dataset_is_selected_from_stored_traces(traces_file: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    run("traces", "add", traces_file, home=home)
+    made = document("data", "select", "some", "--from", "stored", "--where", "meta.source.line<=10", home=home)
+    (parent,) = made["parents"]
+    assert (made["count"], parent["name"], parent["count"], parent["taken"]) == (10, "stored", 30, 10)
+    more = tmp_path / "more.jsonl"
+    more.write_text(traces_file.read_text().replace("2 + 2, for", "2 and 2, for"))
+    run("traces", "add", more, home=home)
+    pinned = ("--from", f"stored@{parent['dataset_digest'][:12]}", "--where", "meta.source.line<=10")
+    assert "made anew since" in run("data", "select", "same", *pinned, home=home, code=1).stderr
+    assert document("data", "ingest", traces_file, "--name", "stored", home=home, code=1)["error"]["code"] == "conflict"
+
+
 def test_a_backup_goes_into_a_new_workspace(traces_file: Path, tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     run("traces", "add", traces_file, home=old)

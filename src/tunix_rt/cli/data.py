@@ -1,6 +1,8 @@
 """`tunix-rt data`: recipes, files, and the datasets made from them."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -113,20 +115,30 @@ def _identical(surface: Surface, what: str, name: str, folder: Path, differences
 
 def derive(surface: Surface, selection: datasets.Selection, folder: Path) -> Manifest:
     """Make the selection's dataset; parents that are built-in recipes are built first."""
-    pools = _pools(surface, selection)
-    with surface.progress(f"selecting {selection.name}") as update:
+    with _pools(surface, selection) as pools, surface.progress(f"selecting {selection.name}") as update:
         return datasets.derive(selection, pools, folder, lambda done, total: update(done, total, "traces"))
 
 
 def check_selection(surface: Surface, selection: datasets.Selection, folder: Path) -> None:
-    pools = _pools(surface, selection)
-    with surface.progress(f"selecting {selection.name} again") as update:
+    with _pools(surface, selection) as pools, surface.progress(f"selecting {selection.name} again") as update:
         found = datasets.derive_again(selection, pools, folder, lambda done, total: update(done, total, "traces"))
     _identical(surface, f"selection {selection.name!r}", selection.name, folder, found)
 
 
-def _pools(surface: Surface, selection: datasets.Selection) -> list[datasets.Pool]:
-    return [datasets.pool(obtain(surface, wanted.partition("@")[0]), wanted) for wanted in selection.select.parents]
+@contextmanager
+def _pools(surface: Surface, selection: datasets.Selection) -> Iterator[list[datasets.Pool]]:
+    """The parents; "stored" is what the database holds at this moment."""
+    names = {wanted: wanted.partition("@")[0] for wanted in selection.select.parents}
+    with ExitStack() as stack:
+        connection = None
+        if datasets.STORED in names.values():
+            connection = stack.enter_context(store.open_store(surface.settings).reading())
+        yield [
+            datasets.stored_pool(connection, wanted)
+            if connection is not None and name == datasets.STORED
+            else datasets.pool(obtain(surface, name), wanted)
+            for wanted, name in names.items()
+        ]
 
 
 @command(group)

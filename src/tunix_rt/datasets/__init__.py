@@ -4,7 +4,7 @@ Invariants: counts are what the recipe says, prompts are distinct, every claim h
 from disjoint parts of the space of prompts, and the same recipe gives the same bytes on every machine.
 """
 
-from tunix_rt.datasets.derivations import Pool, derive, derive_again, pool
+from tunix_rt.datasets.derivations import Pool, derive, derive_again, pool, stored_pool
 from tunix_rt.datasets.duplicates import Duplicates, Repeats, duplicates
 from tunix_rt.datasets.examination import PERCENTILES, Examination, examine
 from tunix_rt.datasets.exports import Exported, export
@@ -17,12 +17,13 @@ from tunix_rt.datasets.manifests import Manifest, Parent, Source
 from tunix_rt.datasets.proofs import Proof, prove
 from tunix_rt.datasets.recipes import Cell, Part, Plan, Recipe, Share, Written, builtin_recipes, load, plan, recipe
 from tunix_rt.datasets.selections import Apart, DedupKey, Range, Select, Selection, conditions, is_selection, load_selection
+from tunix_rt.datasets.staging import STORED
 
 __all__ = [
-    "PERCENTILES", "Apart", "Cell", "Changes", "Composition", "Dataset", "DedupKey", "Difference", "Duplicates",
+    "PERCENTILES", "STORED", "Apart", "Cell", "Changes", "Composition", "Dataset", "DedupKey", "Difference", "Duplicates",
     "Examination", "Exported", "Figures", "Ingested", "Leakage", "Manifest", "Overlap", "Parent", "Part", "Plan", "Pool",
     "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source", "Tally", "Written", "build",
     "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again", "difference", "duplicates",
     "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage", "load", "load_selection",
-    "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stream", "tally",
+    "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stored_pool", "stream", "tally",
 ]  # fmt: skip

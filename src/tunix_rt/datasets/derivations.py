@@ -13,6 +13,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from sqlalchemy import Connection
+
 from tunix_rt import checking, errors, traces
 from tunix_rt.datasets import nearness, selections
 from tunix_rt.datasets.duplicates import content_key, text_key
@@ -22,8 +24,8 @@ from tunix_rt.datasets.generation import canonical_prompt
 from tunix_rt.datasets.manifests import DATA, MANIFEST, Manifest, Parent
 from tunix_rt.datasets.partitions import sides
 from tunix_rt.datasets.selections import META, Dropped, Select, Selection, known_field, look_up
-from tunix_rt.datasets.staging import own_name, staging, store
-from tunix_rt.traces import TRACE_VERSION, Trace
+from tunix_rt.datasets.staging import STORED, own_name, staging, store
+from tunix_rt.traces import TRACE_VERSION, Trace, stored
 from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256, sha256_file
 
 REJECTS = "rejects.jsonl"
@@ -46,16 +48,27 @@ class Pool(NamedTuple):
 def pool(dataset: Dataset, wanted: str) -> Pool:
     """A dataset as the parent that a selection names; Conflict when it gives a digest that is not the dataset's."""
     manifest = dataset.manifest
+    _as_wanted(manifest.digest, wanted)
+    return Pool(manifest.name, manifest.digest, manifest.licence, manifest.splits, manifest.count, traces.read(dataset.path))
+
+
+def stored_pool(connection: Connection, wanted: str) -> Pool:
+    """The database's traces as a parent, named by the hash of their ids in order; read while the connection is open."""
+    count, digest = stored.count(connection), stored.digest(connection)
+    _as_wanted(digest, wanted)
+    return Pool(STORED, digest, "unknown", {"unsplit": count}, count, stored.stream(connection))
+
+
+def _as_wanted(have: str, wanted: str) -> None:
     name, _, digest = wanted.partition("@")
-    if not manifest.digest.startswith(digest):
+    if not have.startswith(digest):
         raise errors.Conflict(
-            f"dataset {name!r} has the digest {manifest.digest[:12]}, but the selection wants {digest}; "
-            "it has been made anew since. Name the digest you mean, or leave it out.",
+            f"{name!r} has the digest {have[:12]}, but the selection wants {digest}; it has been made anew since. "
+            "Name the digest you mean, or leave it out.",
             name=name,
-            have=manifest.digest,
+            have=have,
             want=digest,
         )
-    return Pool(manifest.name, manifest.digest, manifest.licence, manifest.splits, manifest.count, traces.read(dataset.path))
 
 
 def derive(selection: Selection, pools: Sequence[Pool], folder: Path, update: Update | None = None) -> Manifest:

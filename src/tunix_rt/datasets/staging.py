@@ -12,9 +12,13 @@ from tunix_rt.datasets.manifests import MANIFEST, Manifest
 from tunix_rt.datasets.recipes import builtin_recipes
 from tunix_rt.values import fsync_folder
 
+STORED = "stored"  # in a selection, the traces of the database
+
 
 def own_name(name: str) -> str:
-    """Raises Conflict for the name of a built-in recipe, which must never come to mean anything else."""
+    """Raises Conflict for the name of a built-in recipe, which must never come to mean anything else, and for `stored`."""
+    if name == STORED:
+        raise errors.Conflict(f"{name!r} means the traces of the database; give this dataset another name.", name=name)
     if name in builtin_recipes():
         raise errors.Conflict(f"{name!r} is the name of a built-in recipe; give this dataset another.", name=name)
     return name

@@ -4,6 +4,7 @@ A row keeps the trace as its JSON line, of which its id is the hash. Rows are ne
 `meta.parent` names the old one. Pages are keyset pages, newest first: page 5,000 costs what page 1 does.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -209,6 +210,15 @@ def search(connection: Connection, words: str, *, after: str | None = None, limi
 
 def count(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(TABLE)) or 0
+
+
+def digest(connection: Connection) -> str:
+    """sha256 over the ids of all traces in the order they came: what is here, in one name."""
+    hashed = hashlib.sha256()
+    rows = connection.execution_options(yield_per=LARGEST_PAGE).execute(select(TABLE.c.id).order_by(TABLE.c.seq)).scalars()
+    for trace_id in rows:
+        hashed.update(bytes.fromhex(trace_id))
+    return hashed.hexdigest()
 
 
 def sources(connection: Connection) -> Mapping[str, int]:
