@@ -25,6 +25,7 @@ bench: dev  ## comparisons against baselines measured in the same run
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/checking.py
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/curation.py
 
 serve:  ## the service (not in this version)
 	@echo 'tunix-rt has no server yet; everything it does so far is on the command line: .venv/bin/tunix-rt --help' >&2; exit 1

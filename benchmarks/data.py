@@ -1,4 +1,5 @@
-"""Datasets in processor time: making, checking and writing traces, beside reading the same file with pydantic alone.
+"""Datasets in processor time: making, checking and writing traces, validating them, and taking a file of ten times as many
+into a dataset and SQLite, each beside reading the same file with `json.loads` and pydantic alone.
 
     python benchmarks/data.py [--quick]
 
@@ -8,16 +9,20 @@ baseline alternate, as traces per second of one processor core (`time.process_ti
 
 import argparse
 import json
+import multiprocessing
+import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tunix_rt import datasets, tasks
-from tunix_rt.datasets.folders import DATA
-from tunix_rt.traces import Trace
+from tunix_rt import datasets, store, tasks, traces
+from tunix_rt.datasets.manifests import DATA
+from tunix_rt.settings import Settings
+from tunix_rt.traces import Trace, stored
 
 ROUNDS, SEED = 3, 20_26
 FULL, QUICK = 100_000, 5_000
@@ -41,6 +46,40 @@ def generating(size: int, folder: Path) -> None:
         lambda: validate(folder / "round-0" / DATA),
     )
     report(f"generate + check + write ({len(recipe.tasks)} tasks, all levels)", size, made, "json.loads + model_validate", read)
+
+
+def validating(size: int, folder: Path) -> None:
+    """Reading with every rule of a trace and errors that name the line, which is what `check` and training do."""
+    path = folder / "round-0" / DATA
+    ours, read = alternating(lambda: [None for _ in traces.read(path)], lambda: validate(path))
+    report("traces.read", size, ours, "json.loads + model_validate", read)
+
+
+def ingesting(size: int, folder: Path) -> None:
+    """Ten times as many distinct lines into a dataset folder and the database, in a process of its own, on the clock."""
+    path, rows = folder / "many.jsonl", 10 * size
+    with path.open("w", encoding="utf-8") as file:
+        for copy in range(10):
+            for line in (folder / "round-0" / DATA).open(encoding="utf-8"):
+                file.write(line.replace('"prompt":"', f'"prompt":"Sheet {copy}. ', 1))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        wall, spent, peak = pool.submit(ingest, path, folder).result()
+    began = time.process_time()
+    validate(path)
+    report("data ingest, processor time", rows, spent, "json.loads + model_validate", time.process_time() - began)
+    print(f"  by the clock {wall:.1f} s, {rows / wall:,.0f} rows a second; peak memory {peak:.0f} MB")
+
+
+def ingest(path: Path, folder: Path) -> tuple[float, float, float]:
+    """Seconds by the clock, of the processor, and the peak memory of this process in MB."""
+    settings = Settings(home=folder / "home")
+    opened = store.open_store(settings)
+    wall, spent = time.perf_counter(), time.process_time()
+    made = datasets.ingest(path, settings.datasets, opened)
+    wall, spent = time.perf_counter() - wall, time.process_time() - spent
+    with opened.reading() as connection:
+        assert stored.count(connection) == made.added
+    return wall, spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def validate(path: Path) -> None:
@@ -97,7 +136,7 @@ def report(name: str, size: int, seconds: float, baseline: str, baseline_seconds
     print(f"  takes {seconds / baseline_seconds:.2f} times as long as the baseline")
 
 
-SECTIONS: tuple[Callable[[int, Path], None], ...] = (generating,)
+SECTIONS: tuple[Callable[[int, Path], None], ...] = (generating, validating, ingesting)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,13 +4,14 @@ Nothing appears under the dataset's name until every line has been read; with a 
 does. Rows with the same prompt, steps and answer are one trace, whatever line they stand on.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+
+import orjson
 
 from tunix_rt import checking, errors, formats
 from tunix_rt.datasets.figures import Tally
@@ -76,7 +77,7 @@ class _Intake:
         """What the database keeps of the traces written to `path`, in order."""
         with path.open("rb") as file:
             for at, (line, trace_id) in enumerate(zip(file, self.ids(), strict=True)):
-                trace = json.loads(line)
+                trace = orjson.loads(line)
                 told = searching.told(trace["prompt"], (step["content"] for step in trace["steps"]), trace["final_answer"])
                 content = bytes(self._contents[16 * at : 16 * at + 16])
                 yield Entry(trace_id, content, stored.parent(trace["meta"]), line.decode().rstrip("\n"), told)

@@ -54,21 +54,23 @@ def told(prompt: str, steps: Iterable[str], answer: str) -> str:
 
 def index(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
     """Make new traces findable: their numbers and their words."""
-    told = [{"seq": seq, "told": found} for seq, found in rows]
+    if not rows:
+        return
     if connection.dialect.name == "sqlite":
-        connection.execute(text("INSERT INTO traces_words (rowid, told) VALUES (:seq, :told)"), told)
+        connection.exec_driver_sql("INSERT INTO traces_words (rowid, told) VALUES (?, ?)", list(rows))
     else:
-        connection.execute(_INDEX if len(rows) <= AT_ONCE else _NOTE, _columns(told))
+        seqs, found = zip(*rows, strict=True)
+        connection.execute(_INDEX if len(rows) <= AT_ONCE else _NOTE, {"seq": list(seqs), "told": list(found)})
 
 
 def catch_up(connection: Connection, limit: int = 2_000) -> int:
     """Index up to so many of the traces that were only noted; returns how many it was."""
     if connection.dialect.name == "sqlite":
         return 0
-    told = [row._asdict() for row in connection.execute(_TAKE, {"limit": limit})]
-    if told:
-        connection.execute(_INDEX, _columns(told))
-    return len(told)
+    taken = connection.execute(_TAKE, {"limit": limit}).all()
+    if taken:
+        connection.execute(_INDEX, {"seq": [row.seq for row in taken], "told": [row.told for row in taken]})
+    return len(taken)
 
 
 def unindexed(connection: Connection) -> int:
@@ -85,10 +87,6 @@ _TAKE = text(
     "DELETE FROM traces_unindexed WHERE seq IN "
     "(SELECT seq FROM traces_unindexed ORDER BY seq LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING seq, told"
 )
-
-
-def _columns(told: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {"seq": [row["seq"] for row in told], "told": [row["told"] for row in told]}
 
 
 def indexed(connection: Connection) -> int:
