@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tunix_rt import datasets, errors, jobs, models, scoring, traces, values
 from tunix_rt.jobs import Device, GenerateJob, Inputs
 from tunix_rt.launchers import local
-from tunix_rt.runs import Run
+from tunix_rt.runs import Trained
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
 
@@ -21,7 +21,7 @@ class Request(NamedTuple):
 
     folder: Path
     job: GenerateJob
-    run: Run | None
+    run: Trained | None
     finished: bool
 
 
@@ -30,7 +30,7 @@ def request(
     model: models.BaseModel,
     evalset: datasets.Dataset,
     *,
-    run: Run | None = None,
+    run: Trained | None = None,
     instruction: str = jobs.INSTRUCTION,
     max_new_tokens: int = GenerateJob.model_fields["max_new_tokens"].default,
     limit: int | None = None,
@@ -109,7 +109,7 @@ def find(settings: Settings, name: str) -> Path:
     raise errors.NotFound(f"no finished evaluation {name!r}.{errors.nearest(name, known)}", evaluation=name)
 
 
-def of_run(settings: Settings, run: Run) -> tuple[Path, Path]:
+def of_run(settings: Settings, run: Trained) -> tuple[Path, Path]:
     """(base, tuned): the newest evaluation of the run, and the one of its base model with the same question."""
     jobs_by_folder = {path.parent: jobs.read(path.parent)[0] for path in settings.evals.glob("*/summary.json")}
     newest = sorted(jobs_by_folder, key=lambda folder: -(folder / "summary.json").stat().st_mtime_ns)

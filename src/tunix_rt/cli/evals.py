@@ -12,7 +12,7 @@ from tunix_rt.cli.console import Surface, interval, percent
 from tunix_rt.cli.data import obtain
 from tunix_rt.comparisons import Block, Comparison
 from tunix_rt.jobs import INSTRUCTION, Device, TrainJob, read
-from tunix_rt.runs import Run
+from tunix_rt.runs import Trained
 
 
 @command(app, "eval")
@@ -34,7 +34,7 @@ def evaluate(
 def evaluation(
     surface: Surface,
     model: str,
-    run: Run | None,
+    run: Trained | None,
     evalset: str,
     *,
     limit: int | None = None,
@@ -63,7 +63,7 @@ def evaluation(
         return evals.execute(asked, items, follow)
 
 
-def _instruction(run: Run | None) -> str:
+def _instruction(run: Trained | None) -> str:
     if run is None:
         return INSTRUCTION
     job, _ = read(Path(run.dir))

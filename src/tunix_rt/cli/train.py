@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from tunix_rt import jobs, models, recipes, runs
+from tunix_rt import errors, jobs, models, recipes, runs
 from tunix_rt.cli import following
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, size, table
 from tunix_rt.cli.data import obtain
-from tunix_rt.jobs import Device, TrainConfig
-from tunix_rt.runs import Run
+from tunix_rt.jobs import Device, Inputs, TrainConfig, TrainJob
+from tunix_rt.launchers import local
+from tunix_rt.runs import Trained
 
 group = noun("runs", "Training runs of this workspace.")
 
@@ -43,23 +44,42 @@ def train_run(
     device: Device = "auto",
     max_steps: int | None = None,
     output: Path | None = None,
-) -> Run:
+) -> Trained:
     """Prepare what the run needs, train, and show it happening."""
     models.source(config.model)
     if output is not None:
-        runs.vacant(output)
+        vacant(output)
     data = obtain(surface, dataset)
     model = models.prepare(surface.settings, config.model, surface.say)
-    folder = runs.submit(surface.settings, config, data, model, device=device, max_steps=max_steps, output=output)
+    run_id = runs.new_id()
+    folder = vacant(output or surface.settings.runs / run_id)
+    job = TrainJob(
+        run_id=run_id,
+        config=config,
+        model_digest=model.digest,
+        dataset=data.manifest.name,
+        dataset_digest=data.manifest.digest,
+        device=device,
+        max_steps=max_steps,
+    )
+    jobs.write(folder, job, Inputs(model=model.folder, dataset=data.path.parent, compile_cache=surface.settings.compile_cache))
     tuning = config.tuning.method if config.tuning.method == "full" else f"LoRA rank {config.tuning.rank}"
     surface.say(
         f"training {config.model} ({tuning}) on {dataset}: {data.manifest.count} traces, seed {config.seed}, in {folder}"
     )
     with following.training(surface, folder) as follow:
-        return runs.execute(folder, follow)
+        local.run(folder, follow)
+    return runs.trained.write(folder, job)
 
 
-def describe(run: Run) -> str:
+def vacant(folder: Path) -> Path:
+    """The folder as an absolute path, or `errors.Conflict` when there is something in it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise errors.Conflict(f"{folder} is not empty; name a new folder for a new run.", dir=str(folder))
+    return folder.absolute()
+
+
+def describe(run: Trained) -> str:
     rate = f"{run.useful_tokens_per_second:.0f} useful tokens/s" if run.useful_tokens_per_second else "one step only"
     return "\n".join(
         (
@@ -77,7 +97,7 @@ def describe(run: Run) -> str:
 @command(group, "list")
 def list_runs(surface: Surface) -> None:
     """The finished runs, newest first."""
-    found = runs.listed(surface.settings)
+    found = [runs.load(path.parent) for path in sorted(surface.settings.runs.glob("*/run.json"), reverse=True)]
     rows = [(run.run_id, run.name, run.model, run.dataset, str(run.steps), f"{run.loss:.4f}") for run in found]
     text = (
         table(rows, ("run", "config", "model", "dataset", "steps", "loss"))

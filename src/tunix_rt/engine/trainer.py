@@ -181,6 +181,7 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
             first = ", ".join(trace[:12] for trace in self._plan[index].ids[:3])
             raise errors.Failed(
                 f"the loss of step {index + 1} is {value}; its first traces are {first}. Lower 'optimizer.learning_rate'.",
+                reason="nan_loss",
                 step=index + 1,
                 traces=list(self._plan[index].ids),
             )
