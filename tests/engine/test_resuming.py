@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from tunix_rt.jobs import Batch, Checkpoints, Events, Inputs, Lora, Optimizer, T
 from tunix_rt.models import BaseModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0.1.7 calls much that flax and jax now deprecate
-STEPS = 5
+STEPS = 4
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def job(tiny: BaseModel, sums: Dataset) -> tuple[TrainJob, Inputs]:
     config = TrainConfig(
         name="t",
@@ -26,7 +27,7 @@ def job(tiny: BaseModel, sums: Dataset) -> tuple[TrainJob, Inputs]:
         epochs=3,
         steps=STEPS,
         tuning=Lora(rank=4, alpha=8),
-        batch=Batch(row_tokens=512, rows=2, accumulation=2),
+        batch=Batch(row_tokens=320, rows=1, accumulation=2),
         optimizer=Optimizer(learning_rate=0.01),
         checkpoints=Checkpoints(every_steps=100),
     )
@@ -42,10 +43,15 @@ def losses(folder: Path) -> list[tuple[int, float, float, float]]:
 
 
 @pytest.fixture
-def stopped(job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may go on with."""
+    return Path(shutil.copytree(stopped_once, tmp_path / "stopped"))
+
+
+@pytest.fixture(scope="module")
+def stopped_once(job: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run stopped after its second step."""
-    folder = tmp_path / "stopped"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("stopped")
     counted = itertools.count(1)
 
     class Second:
@@ -53,7 +59,7 @@ def stopped(job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
         def hold(self) -> None: ...
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "stop", Second())
         with pytest.raises(Stopped) as told:
             trainer.train(*job, folder)
@@ -62,11 +68,10 @@ def stopped(job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def whole(job: Any, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+@pytest.fixture(scope="module")
+def whole(job: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The same run, uninterrupted."""
-    folder = tmp_path / "whole"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("whole")
     return folder, trainer.train(*job, folder)
 
 
