@@ -16,6 +16,7 @@ from tunix_rt.launchers.handles import Exit, Handle, Status
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 60.0  # between SIGTERM and SIGKILL: a step may have to end and a checkpoint to be written
+_SHIMS: list[subprocess.Popen[bytes]] = []  # children of this process, kept until they have ended and are collected
 
 
 class Local:
@@ -25,11 +26,10 @@ class Local:
 
     def __init__(self, grace: float = GRACE_SECONDS) -> None:
         self._grace = grace
-        self._shims: list[subprocess.Popen[bytes]] = []
 
     def launch(self, handle: Handle, *, timeout: float | None = None) -> None:
         """Returns once the shim holds its lock. Raises `errors.Failed` when it cannot be started."""
-        self._shims = [child for child in self._shims if child.poll() is None]
+        _SHIMS[:] = [child for child in _SHIMS if child.poll() is None]
         reading, writing = os.pipe()
         asked = {
             "run_id": handle.run_id,
@@ -51,7 +51,7 @@ class Local:
                 )
         finally:
             os.close(writing)
-        self._shims.append(child)
+        _SHIMS.append(child)
         with os.fdopen(reading, "rb") as pipe:
             word = pipe.read().decode()
         if word not in ("ok", "launched before"):
