@@ -31,8 +31,14 @@ def tree(handle: Handle) -> list[psutil.Process]:
     return list(processes.marked(processes.mark(handle.run_id, handle.attempt, str(handle.folder))))
 
 
-def named(handle: Handle, word: str) -> psutil.Process:
-    return next(process for process in tree(handle) if word in " ".join(process.cmdline()))
+def shims_of(handle: Handle) -> list[psutil.Process]:
+    """They carry no mark: what ends a tree must never end a shim."""
+    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in living if str(handle.folder) in child.cmdline()]
+
+
+def shim_of(handle: Handle) -> psutil.Process:
+    return shims_of(handle)[0]
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -64,6 +70,17 @@ def test_an_attempt_is_launched_once_however_often_it_is_asked_for(prepared: Cal
     assert first.poll(handle) == "exited"
 
 
+def test_what_ends_a_tree_never_ends_a_shim(prepared: Callable[..., Handle]) -> None:
+    """A second shim may be on its way to learn that the attempt was launched before; killed, it looks like a failed launch."""
+    launcher, handle = Local(), prepared("hang")
+    launcher.launch(handle)
+    shim = shim_of(handle)
+    assert launcher.reap(handle)
+    until(lambda: launcher.poll(handle) == "exited")
+    assert launcher.exit(handle).reason == "sigkill"
+    until(lambda: not alive(shim))
+
+
 def test_the_shim_of_another_run_keeps_the_folder(prepared: Callable[..., Handle]) -> None:
     launcher, handle = Local(), prepared("hang")
     launcher.launch(handle)
@@ -75,9 +92,9 @@ def test_the_shim_of_another_run_keeps_the_folder(prepared: Callable[..., Handle
 def test_after_worker_and_shim_are_killed_nothing_outlives_the_reap(prepared: Callable[..., Handle]) -> None:
     launcher, handle = Local(), prepared("family")
     launcher.launch(handle)
-    until(lambda: len(tree(handle)) == 4)  # shim, trainer, child, and a grandchild in a session of its own
+    until(lambda: len(tree(handle)) == 3)  # trainer, child, and a grandchild in a session of its own
     family = tree(handle)
-    named(handle, "launchers.shim").kill()
+    shim_of(handle).kill()
     until(lambda: launcher.poll(handle) == "lost")
     began = time.monotonic()
     assert launcher.reap(handle)
@@ -89,9 +106,9 @@ def test_ending_only_the_process_group_would_leave_the_grandchild(prepared: Call
     """Negative control for the test above."""
     launcher, handle = Local(), prepared("family")
     launcher.launch(handle)
-    until(lambda: len(tree(handle)) == 4)
-    trainer = named(handle, "tunix_rt.engine")
-    named(handle, "launchers.shim").kill()
+    until(lambda: len(tree(handle)) == 3)
+    trainer = next(process for process in tree(handle) if "tunix_rt.engine" in process.cmdline())
+    shim_of(handle).kill()
     os.killpg(trainer.pid, signal.SIGKILL)
     until(lambda: not alive(trainer))
     assert len(tree(handle)) == 1
@@ -106,7 +123,7 @@ def test_a_zombie_looks_alive_to_a_process_number_and_not_to_the_lock(prepared: 
     """The lock's negative control: what a check of the process number says of a shim that has ended and was not collected."""
     launcher, handle = Local(), prepared("hang")
     launcher.launch(handle)
-    shim = named(handle, "launchers.shim")
+    shim = shim_of(handle)
     shim.kill()
     until(lambda: launcher.poll(handle) == "lost")
     assert psutil.pid_exists(shim.pid)
@@ -133,7 +150,7 @@ def test_the_shim_enforces_the_timeout(prepared: Callable[..., Handle]) -> None:
 def test_a_shim_that_is_told_to_go_takes_its_process_along(prepared: Callable[..., Handle]) -> None:
     launcher, handle = Local(), prepared("hang")
     launcher.launch(handle)
-    named(handle, "launchers.shim").terminate()
+    shim_of(handle).terminate()
     until(lambda: launcher.poll(handle) == "exited")
     assert launcher.exit(handle).reason == "sigterm"
 

@@ -47,14 +47,14 @@ class Local:
                     stderr=log,
                     start_new_session=True,
                     pass_fds=[writing],
-                    env={**os.environ, **_ENVIRONMENT, processes.MARK: _mark(handle)},
+                    env={**os.environ, **_ENVIRONMENT},
                 )
         finally:
             os.close(writing)
         _SHIMS.append(child)
         with os.fdopen(reading, "rb") as pipe:
             word = pipe.read().decode()
-        if word not in ("ok", "launched before"):
+        if word not in ("ok", "launched before") and self.poll(handle) == "new":
             raise errors.Failed(
                 f"the attempt could not be started: {word or 'its shim died'}; see {handle.folder / 'log.txt'}."
             )

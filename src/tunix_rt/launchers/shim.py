@@ -56,7 +56,10 @@ def main(arguments: list[str]) -> int:
     started = datetime.now(UTC).isoformat()
     _note(folder, asked, started)
     child = subprocess.Popen(
-        [sys.executable, "-m", "tunix_rt.engine", str(folder)], stdin=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-m", "tunix_rt.engine", str(folder)],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, processes.MARK: processes.mark(asked["run_id"], asked["attempt"], str(folder))},
     )
     _answer(asked["pipe"], "ok")
     why = _stand_by(child, folder, asked, stop)
@@ -145,7 +148,10 @@ def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 def _end_tree(child: subprocess.Popen[bytes], folder: Path, asked: dict[str, Any]) -> None:
-    """What the process left behind: its group, and whoever carries the attempt's mark."""
+    """What the process left behind: its group, and whoever carries the attempt's mark.
+
+    Shims carry none: another worker's may be on its way to learn that the attempt was launched before.
+    """
     _signal(child, signal.SIGKILL)
     processes.end(processes.mark(asked["run_id"], asked["attempt"], str(folder)))
 
