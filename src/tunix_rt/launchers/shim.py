@@ -20,7 +20,7 @@ from typing import Any
 from tunix_rt.launchers import processes
 
 LOCK, LAUNCH, EXIT, CANCEL = "shim.lock", "launch.json", "exit.json", "cancel.json"
-LOCK_SECONDS = 2.0  # a poll holds the lock for a moment; a shim holds it to its end
+LOCK_SECONDS = 10.0  # a poll holds the lock for a moment; a shim holds it to its end
 RESERVED = 2_048  # bytes kept for exit.json, so that a full disk does not swallow it
 TICK_SECONDS = 0.2
 SIGNALS = {
