@@ -19,11 +19,12 @@ One module a stage, in the order of the flow:
     models        3c  base models as verified folders
     jobs          3d  what one engine process is asked to do
     engine        3e  the only code that imports JAX: packing, loss, training, generation
-    launchers     4   where an engine process runs
-    runs          4a  training runs
+    runs          4   the ledger: what was asked, who works on it, how it ended
+    launchers     4b  where an engine process runs: launch, poll, cancel, reap
     evals         5   predictions -> scores -> summary
     comparisons   5b  is it better, on the same items
     evidence      7   a bundle that a stranger can verify
     reports       7b  a run told on one page
+    worker        claim -> act through a launcher -> record
     cli           every command
 """

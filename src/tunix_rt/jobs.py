@@ -16,6 +16,7 @@ from tunix_rt.values import Value
 Device = Literal["auto", "cpu", "gpu", "tpu"]
 Projection = Literal["q", "k", "v", "o", "gate", "up", "down"]
 ALL_PROJECTIONS: tuple[Projection, ...] = ("q", "k", "v", "o", "gate", "up", "down")
+EXIT_CODES = {"out_of_memory": 71, "disk_full": 74}  # of sysexits.h: said even where no event can be written any more
 INSTRUCTION = "Solve the problem in short numbered steps. Then write one last line: Answer: and the answer."
 
 
@@ -127,7 +128,19 @@ class MaskJob(Value):
     device: Device = "cpu"
 
 
-Job = TrainJob | GenerateJob | MaskJob
+ProbeEnd = Literal["done", "hang", "stubborn", "family", "exception", "nan_loss", "out_of_memory", "disk_full", "silent"]
+
+
+class ProbeJob(Value):
+    """A process that trains nothing: after `seconds` it ends as told. For trying out workers; it loads no JAX."""
+
+    kind: Literal["probe"] = "probe"
+    run_id: str
+    how: ProbeEnd = "done"
+    seconds: float = Field(default=0.0, ge=0)
+
+
+Job = TrainJob | GenerateJob | MaskJob | ProbeJob
 Item = TypeVar("Item")
 
 
@@ -155,8 +168,8 @@ def write(folder: Path, job: Job, inputs: Inputs) -> None:
 def read(folder: Path) -> tuple[Job, Inputs]:
     path = folder / "config.json"
     data = values.read_json(path)
-    kinds: dict[str, type[TrainJob] | type[GenerateJob] | type[MaskJob]]
-    kinds = {"train": TrainJob, "generate": GenerateJob, "masks": MaskJob}
+    kinds: dict[str, type[TrainJob] | type[GenerateJob] | type[MaskJob] | type[ProbeJob]]
+    kinds = {"train": TrainJob, "generate": GenerateJob, "masks": MaskJob, "probe": ProbeJob}
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in kinds:
         raise errors.Invalid(f"{path}: 'kind' is {kind!r}; known: {', '.join(kinds)}.", path=str(path), field="kind")
@@ -174,13 +187,11 @@ class Events:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "events.jsonl"
+        if self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
+            with self._path.open("ab") as file:  # a line that a kill tore stays a line of its own
+                file.write(b"\n")
 
     def emit(self, kind: str, **fields: Any) -> None:
         line = values.jsonl_line({"kind": kind, "at": round(time.time(), 3), **fields})
         with self._path.open("ab") as file:
             file.write(line)
-
-
-def read_events(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "events.jsonl"
-    return [row for _, row in values.read_jsonl(path)] if path.exists() else []

@@ -10,7 +10,7 @@ from tunix_rt.comparisons import Comparison
 from tunix_rt.datasets import Dataset, Recipe, Share
 from tunix_rt.evidence import standalone
 from tunix_rt.jobs import GenerateJob, TrainConfig, TrainJob
-from tunix_rt.runs import Run
+from tunix_rt.runs import Trained
 from tunix_rt.traces import Trace
 
 MODEL_DIGEST = values.sha256(b"base model")
@@ -122,7 +122,7 @@ def _run(folder: Path, trainset: Dataset) -> Path:
         }
         for step in range(1, 6)
     ]
-    run = Run(
+    run = Trained(
         run_id=RUN_ID,
         state="completed",
         reason="done",

@@ -1,9 +1,25 @@
 """Every command, one file per noun. Commands parse, call stages and print; no rule lives here."""
 
-from tunix_rt.cli import check, curate, data, demo, doctor, evals, evidence, look, masks, models, prove, store, traces, train
+from tunix_rt.cli import (
+    check,
+    curate,
+    data,
+    demo,
+    doctor,
+    evals,
+    evidence,
+    look,
+    masks,
+    models,
+    prove,
+    runs,
+    store,
+    traces,
+    train,
+)
 from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models", "prove",
-    "store", "traces", "train",
+    "runs", "store", "traces", "train",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from tunix_rt.cli.data import obtain
 from tunix_rt.cli.evidence import pack_run
 from tunix_rt.comparisons import Comparison, Evaluation, Example
 from tunix_rt.evidence import Manifest
-from tunix_rt.runs import Run
+from tunix_rt.runs import Trained
 
 VERSIONS = ("tunix-rt", "google-tunix", "jax", "flax", "qwix")
 QUICK_ITEMS = 60
@@ -42,7 +42,7 @@ class Clock:
 
 
 class Outcome(NamedTuple):
-    run: Run
+    run: Trained
     base: dict[str, Any]
     tuned: dict[str, Any]
     comparison: Comparison
@@ -171,7 +171,7 @@ def _quote(who: str, text: str) -> list[str]:
     ]
 
 
-def curve(run: Run) -> str:
+def curve(run: Trained) -> str:
     """The losses as one line of bars, first and last in numbers."""
     losses = [row["loss"] for _, row in values.read_jsonl(Path(run.dir) / "metrics.jsonl")]
     top = max(losses)

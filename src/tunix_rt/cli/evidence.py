@@ -9,7 +9,7 @@ from tunix_rt import comparisons, datasets, evals, evidence, jobs, runs
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, size
 from tunix_rt.evidence import Manifest, Report
-from tunix_rt.runs import Run
+from tunix_rt.runs import Trained
 
 group = noun("evidence", "Bundles that a stranger can verify.")
 
@@ -30,7 +30,7 @@ def pack(
     )
 
 
-def pack_run(surface: Surface, run: Run, target: Path) -> Manifest:
+def pack_run(surface: Surface, run: Trained, target: Path) -> Manifest:
     base, tuned = evals.of_run(surface.settings, run)
     compared = comparisons.compare(comparisons.load(base), comparisons.load(tuned))
     trainset = jobs.read(Path(run.dir))[1].dataset

@@ -9,7 +9,7 @@ from tunix_rt.datasets.duplicates import Duplicates, Repeats, duplicates
 from tunix_rt.datasets.examination import PERCENTILES, Examination, examine
 from tunix_rt.datasets.exports import Exported, export
 from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tally
-from tunix_rt.datasets.folders import Dataset, Difference, build, check, find, open_dataset, stats
+from tunix_rt.datasets.folders import Dataset, Difference, build, check, find, manifest, open_dataset, stats
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
 from tunix_rt.datasets.ingest import Ingested, Refused, ingest
 from tunix_rt.datasets.leakage import Changes, Leakage, Overlap, difference, leakage
@@ -24,6 +24,6 @@ __all__ = [
     "Examination", "Exported", "Figures", "Ingested", "Leakage", "Manifest", "Overlap", "Parent", "Part", "Plan", "Pool",
     "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source", "Tally", "Written", "build",
     "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again", "difference", "duplicates",
-    "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage", "load", "load_selection",
+    "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage", "load", "load_selection", "manifest",
     "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stored_pool", "stream", "tally",
 ]  # fmt: skip

@@ -96,13 +96,22 @@ def open_dataset(folder: Path) -> Dataset:
 
 def find(settings: Settings, name: str) -> Dataset:
     """The workspace's dataset of that name, verified."""
+    return open_dataset(_folder(settings, name))
+
+
+def manifest(settings: Settings, name: str) -> Manifest:
+    """The manifest of the workspace's dataset of that name; the data is not read."""
+    return stats(_folder(settings, name))
+
+
+def _folder(settings: Settings, name: str) -> Path:
     folder = settings.datasets / Path(name).name
     if not (folder / MANIFEST).is_file():
         known = [path.parent.name for path in settings.datasets.glob(f"*/{MANIFEST}")]
         raise errors.NotFound(
             f"no dataset {name!r} here; `tunix-rt data build {name}` makes it.{errors.nearest(name, known)}", dataset=name
         )
-    return open_dataset(folder)
+    return folder
 
 
 def stats(folder: Path) -> Manifest:

@@ -8,7 +8,7 @@ from tunix_rt.comparisons import Comparison, Evaluation, EvaluationSummary
 from tunix_rt.evidence import standalone
 from tunix_rt.evidence.standalone import KIND, SCHEMA_VERSION
 from tunix_rt.jobs import GenerateJob, TrainJob
-from tunix_rt.runs import Run
+from tunix_rt.runs import Trained
 from tunix_rt.scoring import Prediction, ScoreRow
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value
@@ -65,7 +65,7 @@ class Side(NamedTuple):
 class Facts(NamedTuple):
     """Everything the files say, as values. `metrics` are the rows of `metrics.jsonl`."""
 
-    run: Run
+    run: Trained
     job: TrainJob
     metrics: tuple[dict[str, Any], ...]
     environment: dict[str, Any]
@@ -79,7 +79,7 @@ class Facts(NamedTuple):
 def read(members: Mapping[str, bytes]) -> Facts:
     """The files as values; `errors.Invalid` names the first file, line and field that cannot be."""
     return Facts(
-        run=_value(members, "run.json", lambda row, source: Run.parse({"dir": "", **row}, source=source)),
+        run=_value(members, "run.json", lambda row, source: Trained.parse({"dir": "", **row}, source=source)),
         job=_parsed(members, "config.json", TrainJob),
         metrics=tuple(row for _, row in _lines(members, "metrics.jsonl")),
         environment=_object(members, "environment.json"),

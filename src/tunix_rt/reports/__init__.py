@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tunix_rt import values
 from tunix_rt.comparisons import Comparison, Example
-from tunix_rt.runs import Run
+from tunix_rt.runs import Trained
 from tunix_rt.values import Value
 
 _TEMPLATES = Environment(
@@ -25,7 +25,7 @@ _TEMPLATES = Environment(
 class Facts(Value):
     """What the page shows. `phases` is (what, seconds) in order; `metrics` are the rows of `metrics.jsonl`."""
 
-    run: Run
+    run: Trained
     base: dict[str, Any]
     tuned: dict[str, Any]
     comparison: Comparison

@@ -1,0 +1,68 @@
+"""Do the job that an attempt folder describes, and leave `result.json`, or one event that says what went wrong."""
+
+import errno
+import logging
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from tunix_rt import errors, jobs, values
+from tunix_rt.engine import devices, generator, masks, stopping, trainer
+from tunix_rt.jobs import GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
+
+
+def main(attempt: Path) -> int:
+    """The exit code: 0, one of `jobs.EXIT_CODES`, or 143 after a SIGTERM."""
+    signal.signal(signal.SIGTERM, stopping.stop)
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        job, inputs = jobs.read(attempt)
+        if isinstance(job, ProbeJob):
+            raise errors.Invalid(f"{attempt} holds a probe, which the engine does not run.", field="kind")
+        devices.use(job.device, inputs.compile_cache)
+        values.write_json(attempt / "environment.json", devices.environment())
+        values.write_json(attempt / "result.json", _do(job, inputs, attempt))
+    except stopping.Stopped as stopped:
+        jobs.Events(attempt).emit("stopped", **stopped.details)
+        return stopping.EXIT_CODE
+    except (errors.Mistake, OSError, ValueError, RuntimeError, MemoryError) as error:
+        return _fail(attempt, error)
+    jobs.Events(attempt).emit("done")
+    return 0
+
+
+def _do(job: TrainJob | GenerateJob | MaskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
+    match job:
+        case TrainJob():
+            return trainer.train(job, inputs, attempt)
+        case GenerateJob():
+            return generator.generate(job, inputs, attempt)
+        case MaskJob():
+            return masks.prove(job, inputs, attempt)
+
+
+def _fail(attempt: Path, error: Exception) -> int:
+    """Log the whole story; leave one event that says what a person can do."""
+    traceback.print_exception(error)
+    known = _explained(error)
+    try:
+        jobs.Events(attempt).emit("failed", **known.as_dict()["error"])
+    except OSError:
+        sys.stderr.write("the event log could not be written\n")
+    return jobs.EXIT_CODES.get(known.details.get("reason", ""), 1)
+
+
+def _explained(error: Exception) -> errors.Mistake:
+    """The mistake a person can act on; `details.reason` is the reason the run ends with."""
+    text = str(error)
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
+        return errors.Failed("the disk is full; free some space and start the run again.", reason="disk_full")
+    if "RESOURCE_EXHAUSTED" in text or isinstance(error, MemoryError):
+        return errors.Failed(
+            "out of memory; lower 'batch.rows' or 'batch.row_tokens' in the training config.", reason="out_of_memory"
+        )
+    if isinstance(error, errors.Mistake):
+        return error
+    return errors.Failed(f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}", reason="exception")

@@ -1,0 +1,69 @@
+"""3f The ledger: what was asked, who works on it, how it ended. A run is a process of hours, not a function call.
+
+A run is claimed under a lease, every later write carries the fence (owner, attempt, state), and each end has one reason.
+The ledger starts nothing itself: a worker acts on it through a launcher.
+"""
+
+from tunix_rt.runs.eventlog import events, ingest
+from tunix_rt.runs.leases import Outcome, beat, claim, finish, mine, register, release, renew, requeue, retire, waiting, workers
+from tunix_rt.runs.ledger import (
+    Attempt,
+    Page,
+    Run,
+    attempts,
+    cancel,
+    counts,
+    delete,
+    get,
+    listed,
+    resume,
+    submit,
+)
+from tunix_rt.runs.specs import EvalSpec, Evaluate, ProbeSpec, Spec, TrainSpec, parse, resolve
+from tunix_rt.runs.states import ENDED, LEASED, MOVES, RESUMABLE, Reason, State
+from tunix_rt.runs.trained import Trained, find, load, new_id
+
+__all__ = [
+    "ENDED",
+    "LEASED",
+    "MOVES",
+    "RESUMABLE",
+    "Attempt",
+    "EvalSpec",
+    "Evaluate",
+    "Outcome",
+    "Page",
+    "ProbeSpec",
+    "Reason",
+    "Run",
+    "Spec",
+    "State",
+    "TrainSpec",
+    "Trained",
+    "attempts",
+    "beat",
+    "cancel",
+    "claim",
+    "counts",
+    "delete",
+    "events",
+    "find",
+    "finish",
+    "get",
+    "ingest",
+    "listed",
+    "load",
+    "mine",
+    "new_id",
+    "parse",
+    "register",
+    "release",
+    "renew",
+    "requeue",
+    "resolve",
+    "resume",
+    "retire",
+    "submit",
+    "waiting",
+    "workers",
+]

@@ -1,0 +1,174 @@
+"""What a run is asked to do, by names and digests: no server path, command or import string has a place in it.
+
+`parse` refuses what is null, empty or unknown, naming the field; `resolve` adds the digests of what this workspace holds
+under the names, and `ledger.submit` takes only a spec that has them: a run means the same things whenever it starts.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tunix_rt import datasets, errors, jobs, models, values
+from tunix_rt.jobs import INSTRUCTION, Device, GenerateJob, ProbeJob, TrainConfig, TrainJob
+from tunix_rt.settings import Settings
+from tunix_rt.values import Value
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Tokens = Annotated[int, Field(ge=1, le=8192)]
+
+
+class Evaluate(Value):
+    """The evaluation that is queued in the transaction in which the training completes."""
+
+    evalset: Name
+    evalset_digest: Digest | None = None
+    limit: int | None = Field(default=None, ge=1)
+    max_new_tokens: Tokens = 160
+
+
+class TrainSpec(Value):
+    """Fine-tune `config.model` on a dataset. `max_steps` cuts the run short without changing its schedule."""
+
+    kind: Literal["train"] = "train"
+    config: TrainConfig
+    model_digest: Digest | None = None
+    dataset: Name
+    dataset_digest: Digest | None = None
+    device: Device = "auto"
+    max_steps: int | None = Field(default=None, ge=1)
+    evaluate: Evaluate | None = None
+
+    def job(self, run_id: str) -> TrainJob:
+        given = self.model_dump(exclude={"kind", "evaluate", "config"})
+        return TrainJob(run_id=run_id, config=self.config, **given)
+
+
+class EvalSpec(Value):
+    """Answer an evaluation set with a base model, or with what run `run_id` made of it (`adapter_digest`, `tuned_by`)."""
+
+    kind: Literal["eval"] = "eval"
+    model: Name
+    model_digest: Digest | None = None
+    run_id: Name | None = None
+    adapter_digest: Digest | None = None
+    tuned_by: Name | None = None
+    evalset: Name
+    evalset_digest: Digest | None = None
+    instruction: str = Field(default=INSTRUCTION, min_length=1)
+    limit: int | None = Field(default=None, ge=1)
+    max_new_tokens: Tokens = 160
+    device: Device = "auto"
+
+    def job(self) -> GenerateJob:
+        return GenerateJob(**self.model_dump(exclude={"kind", "tuned_by"}))
+
+    @property
+    def evaluation_id(self) -> str:
+        """Named by the question: the same one is answered once."""
+        return self.job().digest[:16]
+
+
+class ProbeSpec(Value):
+    """A process that trains nothing and ends in a known way: for trying out workers, never a stand-in for a run."""
+
+    kind: Literal["probe"] = "probe"
+    how: jobs.ProbeEnd = "done"
+    seconds: float = Field(default=0.0, ge=0, le=86_400)
+
+    def job(self, run_id: str) -> ProbeJob:
+        return ProbeJob(run_id=run_id, how=self.how, seconds=self.seconds)
+
+
+Spec = TrainSpec | EvalSpec | ProbeSpec
+KINDS: dict[str, type[TrainSpec] | type[EvalSpec] | type[ProbeSpec]] = {
+    "train": TrainSpec,
+    "eval": EvalSpec,
+    "probe": ProbeSpec,
+}
+
+
+def parse(data: Any, source: str = "spec") -> Spec:
+    """The spec in JSON-ready data; `errors.Invalid` names the field that is null, empty, unknown or wrong."""
+    if not isinstance(data, dict) or not data:
+        raise errors.Invalid(f"{source}: expected an object with 'kind', got {data!r}.", field="kind")
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        hint = errors.nearest(kind, KINDS) if isinstance(kind, str) else f" Known: {', '.join(KINDS)}."
+        raise errors.Invalid(f"{source}: 'kind' is {kind!r}.{hint}", field="kind")
+    return KINDS[kind].parse(data, source=source)
+
+
+def resolve(settings: Settings, spec: Spec) -> Spec:
+    """The spec with the digest of everything it names, as this workspace has it.
+
+    Raises `errors.NotFound` for an unknown name, `errors.Missing` for a model that is not here yet, `errors.Conflict` when
+    a digest is given and the workspace holds other content under the name.
+    """
+    match spec:
+        case TrainSpec():
+            changes: dict[str, Any] = {
+                "model_digest": _model(settings, spec.config.model, spec.model_digest),
+                "dataset_digest": _dataset(settings, spec.dataset, spec.dataset_digest),
+            }
+            if spec.evaluate is not None:
+                found = _dataset(settings, spec.evaluate.evalset, spec.evaluate.evalset_digest)
+                changes["evaluate"] = spec.evaluate.model_copy(update={"evalset_digest": found})
+            return spec.model_copy(update=changes)
+        case EvalSpec():
+            return spec.model_copy(
+                update={
+                    "model_digest": _model(settings, spec.model, spec.model_digest),
+                    "evalset_digest": _dataset(settings, spec.evalset, spec.evalset_digest),
+                }
+            )
+        case ProbeSpec():
+            return spec
+
+
+def _model(settings: Settings, name: str, given: str | None) -> str:
+    models.source(name)
+    path = settings.models / name / "manifest.json"
+    if not path.is_file():
+        raise errors.Missing(f"model {name!r} is not in this workspace yet: run tunix-rt models pull {name}", model=name)
+    return _same(name, models.Manifest.parse(values.read_json(path), source=str(path)).digest, given)
+
+
+def _dataset(settings: Settings, name: str, given: str | None) -> str:
+    return _same(name, datasets.manifest(settings, name).digest, given)
+
+
+def _same(name: str, found: str, given: str | None) -> str:
+    if given is not None and given != found:
+        raise errors.Conflict(
+            f"{name!r} is {found[:12]} in this workspace, the run names {given[:12]}.", name=name, have=found, want=given
+        )
+    return found
+
+
+def pinned(spec: Spec) -> None:
+    """Raise `errors.Invalid` for a digest that is not there: such a run could mean something else tomorrow."""
+    for where, value in (("", spec), ("evaluate.", getattr(spec, "evaluate", None))):
+        if value is None:
+            continue
+        for field in ("model_digest", "dataset_digest", "evalset_digest"):
+            if field in type(value).model_fields and getattr(value, field) is None:
+                raise errors.Invalid(f"spec: '{where}{field}' is missing; runs.resolve adds it.", field=where + field)
+    if isinstance(spec, EvalSpec) and (spec.run_id is None) != (spec.adapter_digest is None):
+        raise errors.Invalid("spec: 'run_id' and 'adapter_digest' come together.", field="adapter_digest")
+
+
+def evaluation_of(spec: TrainSpec, run_id: str, adapter_digest: str) -> EvalSpec | None:
+    """The evaluation that the training asked for."""
+    if spec.evaluate is None:
+        return None
+    return EvalSpec(
+        model=spec.config.model,
+        model_digest=spec.model_digest,
+        run_id=run_id,
+        adapter_digest=adapter_digest,
+        tuned_by=spec.config.name,
+        instruction=spec.config.instruction,
+        device=spec.device,
+        **spec.evaluate.model_dump(),
+    )
