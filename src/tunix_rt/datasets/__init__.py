@@ -24,6 +24,7 @@ __all__ = [
     "Examination", "Exported", "Figures", "Ingested", "Leakage", "Manifest", "Overlap", "Parent", "Part", "Plan", "Pool",
     "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source", "Tally", "Written", "build",
     "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again", "difference", "duplicates",
-    "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage", "load", "load_selection", "manifest",
-    "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stored_pool", "stream", "tally",
+    "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage", "load", "load_selection",
+    "manifest", "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stored_pool", "stream",
+    "tally",
 ]  # fmt: skip
