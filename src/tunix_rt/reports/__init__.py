@@ -3,6 +3,7 @@
 The page is one file that asks nothing of any server; model output is always shown as text.
 """
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tunix_rt import values
 from tunix_rt.comparisons import Comparison, Example
-from tunix_rt.reports import figures
 from tunix_rt.runs import Trained
 from tunix_rt.values import Value
 
@@ -40,6 +40,7 @@ class Facts(Value):
 
 def write(facts: Facts, path: Path) -> None:
     """Render the page to `path`."""
+    figures = importlib.import_module("tunix_rt.reports.figures")  # matplotlib: 30 MB that no other command needs
     page = _TEMPLATES.get_template("report.html.j2").render(
         facts=facts,
         losses=figures.losses(facts.metrics),
