@@ -6,13 +6,16 @@ REFERENCE := $(BIN)/python -m typer tunix_rt.cli utils docs --name tunix-rt --ti
 SERVICE := $(BIN)/python -m tunix_rt.api
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test check serve bench docs setup dev lock clean
+.PHONY: demo test test-long check serve bench docs setup dev lock clean
 
 demo: setup  ## the main job end to end; QUICK=1 for a short one
 	$(BIN)/tunix-rt demo $(if $(QUICK),--quick)
 
 test: dev  ## every test
 	$(BIN)/python -m pytest $(ARGS)
+
+test-long: dev  ## the counts that take long; results go to docs/results
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 check: dev  ## format, lint, types, import contracts, dependencies, generated docs
 	$(BIN)/ruff format --check .

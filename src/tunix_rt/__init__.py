@@ -26,6 +26,7 @@ One module a stage, in the order of the flow:
     comparisons   5b  is it better, on the same items
     evidence      7   a bundle that a stranger can verify
     reports       7b  a run told on one page
+    worker        claim -> act through a launcher -> record
     api           the service: JSON over HTTP, safe by default
     cli           every command
 """

@@ -4,29 +4,17 @@
 last) the counts and intervals. The id is the digest of the job: model, adapter, items, instruction and generation limits.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from tunix_rt import datasets, errors, jobs, models, scoring, traces, values
 from tunix_rt.jobs import Device, GenerateJob, Inputs
-from tunix_rt.launchers import local
-from tunix_rt.runs import Trained
+from tunix_rt.runs import EvalSpec, Trained
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
 
 
-class Request(NamedTuple):
-    """An evaluation to make: the folder is named by the job's digest; `finished` says that it is already there."""
-
-    folder: Path
-    job: GenerateJob
-    run: Trained | None
-    finished: bool
-
-
-def request(
-    settings: Settings,
+def question(
     model: models.BaseModel,
     evalset: datasets.Dataset,
     *,
@@ -35,13 +23,14 @@ def request(
     max_new_tokens: int = GenerateJob.model_fields["max_new_tokens"].default,
     limit: int | None = None,
     device: Device = "auto",
-) -> Request:
-    """Describe the evaluation of a base model, or of the run tuned from it, on `evalset`."""
-    job = GenerateJob(
-        run_id=run.run_id if run else None,
+) -> EvalSpec:
+    """The evaluation of a base model, or of the run tuned from it, on `evalset`."""
+    return EvalSpec(
         model=model.manifest.name,
         model_digest=model.digest,
+        run_id=run.run_id if run else None,
         adapter_digest=run.adapter_digest if run else None,
+        tuned_by=run.name if run else None,
         evalset=evalset.manifest.name,
         evalset_digest=evalset.manifest.digest,
         instruction=instruction,
@@ -49,50 +38,51 @@ def request(
         max_new_tokens=max_new_tokens,
         device=device,
     )
-    folder = settings.evals / job.digest[:16]
+
+
+def prepare(settings: Settings, spec: EvalSpec, folder: Path, trained_in: Path | None) -> None:
+    """Write the attempt folder of an evaluation; `trained_in` is the folder of the run it names."""
+    model = models.prepare(settings, spec.model)
     inputs = Inputs(
         model=model.folder,
-        dataset=evalset.path.parent,
-        adapter=Path(run.dir) / "adapter" if run else None,
+        dataset=datasets.find(settings, spec.evalset).path.parent,
+        adapter=trained_in / "adapter" if trained_in else None,
         compile_cache=settings.compile_cache,
     )
-    finished = (folder / "summary.json").is_file()
-    if not finished:
-        jobs.write(folder, job, inputs)
-    return Request(folder, job, run, finished)
+    jobs.write(folder, spec.job(), inputs)
 
 
-def execute(asked: Request, evalset: datasets.Dataset, follow: Callable[[], None] = lambda: None) -> Path:
-    """Generate what is missing, score, and return the evaluation's folder."""
-    if asked.finished:
-        return asked.folder
-    local.run(asked.folder, follow)
-    items = jobs.spread(list(traces.read(evalset.path)), asked.job.limit)
-    said = {row["item"]: row for _, row in values.read_jsonl(asked.folder / "generations.jsonl")}
+def score(folder: Path, tuned_by: str | None) -> dict[str, Any]:
+    """Judge the generations in `folder`; returns what `summary.json` holds. Doing it again gives the same bytes."""
+    job, inputs = jobs.read(folder)
+    if not isinstance(job, GenerateJob):
+        raise errors.Invalid(f"{folder} holds a {job.kind!r} job, not an evaluation.")
+    items = jobs.spread(list(traces.read(datasets.open_dataset(inputs.dataset).path)), job.limit)
+    said = {row["item"]: row for _, row in values.read_jsonl(folder / "generations.jsonl")}
     predictions = [_prediction(item, said[item.id]) for item in items]
     scores = [
         scoring.score(item.id, str(item.meta.get("group", "")), item.final_answer, prediction.output, prediction.finish)
         for item, prediction in zip(items, predictions, strict=True)
     ]
-    values.write_jsonl(asked.folder / "predictions.jsonl", (row.model_dump(mode="json") for row in predictions))
-    values.write_jsonl(asked.folder / "scores.jsonl", (row.model_dump(mode="json") for row in scores))
-    result = values.read_json(asked.folder / "result.json")
+    values.write_jsonl(folder / "predictions.jsonl", (row.model_dump(mode="json") for row in predictions))
+    values.write_jsonl(folder / "scores.jsonl", (row.model_dump(mode="json") for row in scores))
+    result = values.read_json(folder / "result.json")
     summary = {
-        "evaluation_id": asked.job.digest[:16],
-        "label": f"{asked.job.model} tuned by {asked.run.name}" if asked.run else f"{asked.job.model} (base)",
-        "run_id": asked.job.run_id,
-        "model": asked.job.model,
-        "model_digest": asked.job.model_digest,
-        "adapter_digest": asked.job.adapter_digest,
-        "evalset": asked.job.evalset,
-        "evalset_digest": asked.job.evalset_digest,
-        "instruction_digest": values.sha256(asked.job.instruction.encode()),
+        "evaluation_id": job.digest[:16],
+        "label": f"{job.model} tuned by {tuned_by}" if tuned_by else f"{job.model} (base)",
+        "run_id": job.run_id,
+        "model": job.model,
+        "model_digest": job.model_digest,
+        "adapter_digest": job.adapter_digest,
+        "evalset": job.evalset,
+        "evalset_digest": job.evalset_digest,
+        "instruction_digest": values.sha256(job.instruction.encode()),
         **scoring.summarise(scores).model_dump(mode="json"),
         "tokens": result["tokens"],
         "seconds": result["seconds"],
     }
-    values.write_json(asked.folder / "summary.json", summary)
-    return asked.folder
+    values.write_json(folder / "summary.json", summary)
+    return summary
 
 
 def _prediction(item: Trace, row: dict[str, object]) -> scoring.Prediction:

@@ -186,13 +186,11 @@ class Events:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "events.jsonl"
+        if self._path.exists() and not self._path.read_bytes().endswith(b"\n"):
+            with self._path.open("ab") as file:  # a line that a kill tore stays a line of its own
+                file.write(b"\n")
 
     def emit(self, kind: str, **fields: Any) -> None:
         line = values.jsonl_line({"kind": kind, "at": round(time.time(), 3), **fields})
         with self._path.open("ab") as file:
             file.write(line)
-
-
-def read_events(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "events.jsonl"
-    return [row for _, row in values.read_jsonl(path)] if path.exists() else []

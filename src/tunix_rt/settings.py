@@ -3,18 +3,27 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from tunix_rt.values import Value
+
+CrashPoint = Literal["claimed", "launched", "exited", "finished"]
 
 
 class Settings(Value):
     """`home` is the workspace: datasets, models, runs, evaluations, evidence and caches live under it.
 
-    `database` is the address of a PostgreSQL database; None means SQLite in the workspace.
+    `database` is the address of a PostgreSQL database; None means SQLite in the workspace. A worker that is silent for
+    `lease_seconds` loses its runs to another; it shows itself three times as often. `crash_at` ends a worker at that point,
+    as a kill would: for trying out what happens then.
     """
 
     home: Path
     database: str | None = None
+    lease_seconds: float = Field(default=30.0, gt=0)
+    crash_at: CrashPoint | None = None
 
     @property
     def datasets(self) -> Path:
@@ -46,6 +55,9 @@ class Settings(Value):
 
 
 def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """`home` from the argument, else `TUNIX_RT_HOME`, else `~/.tunix-rt`; `database` from `TUNIX_RT_DATABASE`."""
+    """`home` from the argument, else `TUNIX_RT_HOME`, else `~/.tunix-rt`; the rest from `TUNIX_RT_DATABASE`,
+    `TUNIX_RT_LEASE_SECONDS` and `TUNIX_RT_CRASH_AT`."""
     chosen = home or Path(environ.get("TUNIX_RT_HOME") or Path.home() / ".tunix-rt")
-    return Settings(home=chosen.expanduser().absolute(), database=environ.get("TUNIX_RT_DATABASE") or None)
+    given = {name: environ.get(f"TUNIX_RT_{name.upper()}") for name in ("database", "lease_seconds", "crash_at")}
+    data = {"home": chosen.expanduser().absolute(), **{name: value for name, value in given.items() if value}}
+    return Settings.parse(data, source="environment")

@@ -1,6 +1,6 @@
 """Every command, one file per noun. Commands parse, call stages and print; no rule lives here."""
 
-from tunix_rt.cli import check, data, demo, doctor, evals, evidence, look, masks, models, serve, store, traces, train
+from tunix_rt.cli import check, data, demo, doctor, evals, evidence, look, masks, models, runs, serve, store, traces, train
 from tunix_rt.cli.app import app, main
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "main",
     "masks",
     "models",
+    "runs",
     "serve",
     "store",
     "traces",

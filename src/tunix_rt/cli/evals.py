@@ -6,13 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from tunix_rt import comparisons, errors, evals, models, runs, values
-from tunix_rt.cli import following
+from tunix_rt.cli import following, foreground
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, interval, percent
 from tunix_rt.cli.data import obtain
 from tunix_rt.comparisons import Block, Comparison
 from tunix_rt.jobs import INSTRUCTION, Device, TrainJob, read
-from tunix_rt.runs import Trained
+from tunix_rt.runs import RESUMABLE, Trained
 
 
 @command(app, "eval")
@@ -44,8 +44,7 @@ def evaluation(
     """The folder of the evaluation, made now unless the same question was answered before."""
     items = obtain(surface, evalset)
     base = models.prepare(surface.settings, model, surface.say)
-    asked = evals.request(
-        surface.settings,
+    asked = evals.question(
         base,
         items,
         run=run,
@@ -54,13 +53,20 @@ def evaluation(
         max_new_tokens=max_new_tokens,
         device=device,
     )
-    what = "tuned model" if run else "base model"
-    if asked.finished:
-        surface.say(f"evaluation of the {what} on {evalset} is there already: {asked.folder}")
-        return asked.folder
+    what, folder = "tuned model" if run else "base model", surface.settings.evals / asked.evaluation_id
+    if (folder / "summary.json").is_file():
+        surface.say(f"evaluation of the {what} on {evalset} is there already: {folder}")
+        return folder
     surface.say(f"evaluating the {what} on {evalset} ({limit or items.manifest.count} items)")
-    with following.generating(surface, asked.folder, what) as follow:
-        return evals.execute(asked, items, follow)
+    evals.prepare(surface.settings, asked, folder, Path(run.dir) if run else None)
+    with foreground.ledger(surface) as opened:
+        with opened.unit_of_work() as connection:
+            queued = runs.submit(connection, asked)
+            if queued.state in RESUMABLE:
+                runs.resume(connection, queued.run_id)
+        with following.generating(surface, folder, what) as follow:
+            foreground.finish(surface, opened, queued.run_id, follow)
+    return folder
 
 
 def _instruction(run: Trained | None) -> str:

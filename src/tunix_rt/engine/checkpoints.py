@@ -4,6 +4,7 @@ Orbax restores flipped bits without a word, and a save that returns True may sti
 manifest is there and every file matches it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,36 @@ from flax import nnx
 from tunix.sft.checkpoint_manager import CheckpointManager
 
 from tunix_rt import errors, values
+from tunix_rt.engine.stopping import Stopped
+from tunix_rt.jobs import Events
 
 MANIFEST = "sha256.json"
 
 
 class VerifiedCheckpoints:
-    """Tunix's checkpoint manager, with a manifest written after each commit."""
+    """Tunix's checkpoint manager, with a manifest written after each commit.
 
-    def __init__(self, inner: CheckpointManager, root: Path) -> None:
+    Tunix calls `save` at the end of every optimizer step. Once `stopping` says so, that step is kept whatever the interval
+    is, verified, and training ends there with `Stopped`.
+    """
+
+    def __init__(self, inner: CheckpointManager, root: Path, stopping: Callable[[], bool] = lambda: False) -> None:
         self._inner = inner
         self._root = root
+        self._stopping = stopping
 
     def latest_step(self) -> int | None:
         step = self._inner.latest_step()
         return None if step is None else int(step)
 
     def save(self, step: int, model: nnx.Module, optimizer: nnx.Optimizer | None = None, **options: Any) -> bool:
-        saved = bool(self._inner.save(step, model, optimizer, **options))
+        last = self._stopping()
+        saved = bool(self._inner.save(step, model, optimizer, **{**options, **({"force": True} if last else {})}))
         if saved:
             seal(self._root / str(step))
+        if last:
+            verify(self._root / str(step))
+            raise Stopped(f"stopped after step {step}; its checkpoint is verified.", step=step)
         return saved
 
     def close(self) -> None:
@@ -49,7 +61,10 @@ def verify(folder: Path) -> None:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise errors.Tampered(f"{folder} has no {MANIFEST}: the checkpoint is not complete.", path=str(folder))
-    promised = values.read_json(manifest)["files"]
+    try:
+        promised = dict(values.read_json(manifest)["files"])
+    except (errors.Invalid, KeyError, TypeError, ValueError) as error:
+        raise errors.Tampered(f"{manifest} cannot be read: the checkpoint is damaged.", path=str(manifest)) from error
     found = {str(file.relative_to(folder)): file for file in _files(folder)}
     for name in sorted(promised.keys() ^ found.keys()):
         raise errors.Tampered(
@@ -58,6 +73,39 @@ def verify(folder: Path) -> None:
     for name, file in found.items():
         if values.sha256_file(file) != promised[name]:
             raise errors.Tampered(f"{file} is not what was saved.", path=str(file))
+
+
+def usable(root: Path, events: Events) -> int | None:
+    """The newest verified step under `root`, which is what a restore then finds; None when there is no checkpoint.
+
+    What is newer and not verified is put aside, never removed, and an event names it. When there are checkpoints that were
+    complete once and none of them verifies, this raises `errors.Tampered`: to start again would hide the damage.
+    """
+    steps = sorted((int(path.name) for path in root.glob("*") if path.name.isdigit()), reverse=True)
+    changed: errors.Tampered | None = None
+    for step in steps:
+        try:
+            verify(root / str(step))
+        except errors.Tampered as tampered:
+            if (root / str(step) / MANIFEST).is_file():
+                changed = tampered
+            continue
+        for newer in (other for other in steps if other > step):
+            _put_aside(root, newer, events)
+        return step
+    if changed is not None:
+        raise changed
+    for step in steps:
+        _put_aside(root, step, events)
+    return None
+
+
+def _put_aside(root: Path, step: int, events: Events) -> None:
+    aside = root.parent / "damaged"
+    aside.mkdir(exist_ok=True)
+    target = aside / f"{step}-{len(list(aside.iterdir()))}"
+    (root / str(step)).rename(target)
+    events.emit("checkpoint_damaged", step=step, aside=target.name)
 
 
 def _files(folder: Path) -> list[Path]:

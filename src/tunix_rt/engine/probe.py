@@ -15,7 +15,11 @@ from typing import Any
 
 EXIT_CODES = {"out_of_memory": 71, "disk_full": 74}  # of sysexits.h; known even where the event log cannot be written
 SLEEP = "import time; time.sleep(600)"
-FAMILY = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], start_new_session=True); time.sleep(600)"
+FAMILY = f"""
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", {SLEEP!r}], start_new_session=True)
+time.sleep(600)
+"""
 
 
 def asked(attempt: Path) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Supervised fine-tuning with Tunix's `PeftTrainer`: our batches, our loss, a metrics line for every optimizer step."""
 
 import functools
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tunix_rt.engine import checkpoints, devices, loss, masks, packing, weights
 from tunix_rt.engine.inputs import opened
 from tunix_rt.engine.packing import MicroBatch, StepBatch
 from tunix_rt.engine.prompts import Prompts
+from tunix_rt.engine.stopping import stop
 from tunix_rt.jobs import Events, Inputs, Optimizer, TrainConfig, TrainJob
 
 
@@ -37,7 +39,12 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     model = weights.load(base.folder)
     if job.config.tuning.method == "lora":
         model = weights.add_lora(model, job.config.tuning, job.config.seed)
+    resumed = checkpoints.usable(attempt / "checkpoints", events) or 0
+    earlier = kept_metrics(attempt / "metrics.jsonl", resumed)
+    if resumed:
+        events.emit("resumed", step=resumed)
     trainer = make(model, job.config, len(plan), steps, attempt)
+    trainer.resume(earlier)
     events.emit("phase", name="training")
     trainer.train(_micro_batches(steps))
     events.emit("phase", name="saving")
@@ -55,10 +62,22 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         "trained_tokens": sum(step.trained for step in steps),
         "padding_share": _padding_share(steps),
         "useful_tokens_per_second": trainer.rate(steps),
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(time.monotonic() - started + sum(row["seconds"] for row in earlier), 3),
         "peak_memory_bytes": devices.peak_memory(),
         "device": devices.name(),
     }
+
+
+def kept_metrics(path: Path, step: int) -> list[dict[str, Any]]:
+    """The lines up to the step a run goes on from; what was written after it is cut off, for it is done again."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)[:step]
+    values.write_bytes(path, b"".join(lines))
+    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    if [row["step"] for row in rows] != list(range(1, step + 1)):
+        raise errors.Tampered(f"{path} does not hold steps 1 to {step}, which the checkpoint has behind it.", path=str(path))
+    return rows
 
 
 def _padding_share(steps: list[StepBatch]) -> float:
@@ -91,7 +110,7 @@ def make(model: nnx.Module, config: TrainConfig, total: int, steps: list[StepBat
     )
     _commit(trainer)
     trainer.measure(attempt / "metrics.jsonl", steps, schedule)
-    trainer.checkpoint_manager = checkpoints.VerifiedCheckpoints(trainer.checkpoint_manager, root)
+    trainer.checkpoint_manager = checkpoints.VerifiedCheckpoints(trainer.checkpoint_manager, root, lambda: stop.requested)
     trainer.with_loss_fn(loss.lean_loss).with_gen_model_input_fn(loss.model_input)
     return trainer
 
@@ -150,8 +169,17 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         self._micro_losses: list[float] = []
         self._step_started = time.monotonic()
         self._seconds: list[float] = []
+        self._begun_at = 0
         self.first_loss: float | None = None
         self.last_loss: float | None = None
+
+    def resume(self, earlier: list[dict[str, Any]]) -> None:
+        """Go on from the step Tunix restored, behind which are the metrics `earlier`."""
+        if self.train_steps != len(earlier):
+            raise errors.Failed(f"step {self.train_steps} was restored, the metrics end at step {len(earlier)}.")
+        self._begun_at = len(earlier)
+        if earlier:
+            self.first_loss, self.last_loss = float(earlier[0]["loss"]), float(earlier[-1]["loss"])
 
     def jit_train_and_eval_step(self, skip_jit: bool = False, cache_nnx_graph: bool = False) -> tuple[Any, Any]:  # noqa: ARG002
         """Tunix's, but the model is donated like the optimizer: else every step copies the frozen weights."""
@@ -206,8 +234,9 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         }
         with self._path.open("ab") as file:
             file.write(values.jsonl_line(line))
+        stop.hold()
 
     def rate(self, steps: list[StepBatch]) -> float | None:
-        """Useful tokens per second, the compiling first step left out; None when there was only that."""
+        """Useful tokens per second, the compiling first step of this process left out; None when there was only that."""
         later = sum(self._seconds[1:])
-        return round(sum(step.useful for step in steps[1:]) / later, 1) if later else None
+        return round(sum(step.useful for step in steps[self._begun_at + 1 :]) / later, 1) if later else None

@@ -6,17 +6,16 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.engine import devices, generator, masks, trainer
+from tunix_rt.engine import devices, generator, masks, stopping, trainer
 from tunix_rt.jobs import GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
 
 
 def main(attempt: Path) -> int:
     """The exit code: 0, one of `jobs.EXIT_CODES`, or 143 after a SIGTERM."""
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stopping.stop)
     logging.basicConfig(level=logging.WARNING)
     try:
         job, inputs = jobs.read(attempt)
@@ -25,6 +24,9 @@ def main(attempt: Path) -> int:
         devices.use(job.device, inputs.compile_cache)
         values.write_json(attempt / "environment.json", devices.environment())
         values.write_json(attempt / "result.json", _do(job, inputs, attempt))
+    except stopping.Stopped as stopped:
+        jobs.Events(attempt).emit("stopped", **stopped.details)
+        return stopping.EXIT_CODE
     except (errors.Mistake, OSError, ValueError, RuntimeError, MemoryError) as error:
         return _fail(attempt, error)
     jobs.Events(attempt).emit("done")
@@ -64,7 +66,3 @@ def _explained(error: Exception) -> errors.Mistake:
     if isinstance(error, errors.Mistake):
         return error
     return errors.Failed(f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}", reason="exception")
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit(143)

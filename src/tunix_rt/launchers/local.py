@@ -1,79 +1,163 @@
-"""The engine as a child process on this machine: own process group, output straight to `log.txt`, `exit.json` at the end."""
+"""The engine as a process tree on this machine, under a shim that outlives the worker. See `shim` for how it is kept."""
 
+import fcntl
+import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from tunix_rt import errors, jobs, values
+from tunix_rt import errors, values
+from tunix_rt.launchers import processes, shim
+from tunix_rt.launchers.handles import Exit, Handle, Status
 
 POLL_SECONDS = 0.2
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 60.0  # between SIGTERM and SIGKILL: a step may have to end and a checkpoint to be written
+_SHIMS: list[subprocess.Popen[bytes]] = []  # children of this process, kept until they have ended and are collected
 
 
-def run(attempt: Path, follow: Callable[[], None] = lambda: None) -> None:
-    """Run the engine on `attempt` to its end, calling `follow` several times a second.
+class Local:
+    """A launcher; several workers on one machine may ask about the same attempt."""
 
-    Raises `errors.Failed` (or the mistake the engine reported) when it does not succeed, `errors.Interrupted` after a
-    Ctrl-C, once the whole process group is gone.
-    """
-    started = datetime.now(UTC)
-    with (attempt / "log.txt").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tunix_rt.engine", str(attempt)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"},
-        )
-    reason = "lost"
+    name = "local"
+
+    def __init__(self, grace: float = GRACE_SECONDS) -> None:
+        self._grace = grace
+
+    def launch(self, handle: Handle, *, timeout: float | None = None) -> None:
+        """Returns once the shim holds its lock. Raises `errors.Failed` when it cannot be started."""
+        _SHIMS[:] = [child for child in _SHIMS if child.poll() is None]
+        reading, writing = os.pipe()
+        asked = {
+            "run_id": handle.run_id,
+            "attempt": handle.attempt,
+            "timeout": timeout,
+            "grace": self._grace,
+            "pipe": writing,
+        }
+        try:
+            with (handle.folder / "log.txt").open("ab") as log:
+                child = subprocess.Popen(
+                    [sys.executable, "-m", "tunix_rt.launchers.shim", str(handle.folder), json.dumps(asked)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    pass_fds=[writing],
+                    env={**os.environ, **_ENVIRONMENT},
+                )
+        finally:
+            os.close(writing)
+        _SHIMS.append(child)
+        with os.fdopen(reading, "rb") as pipe:
+            word = pipe.read().decode()
+        if word not in ("ok", "launched before") and self.poll(handle) == "new":
+            raise errors.Failed(
+                f"the attempt could not be started: {word or 'its shim died'}; see {handle.folder / 'log.txt'}."
+            )
+
+    def poll(self, handle: Handle) -> Status:
+        """The lock first: a shim that has let go of it has written all it will."""
+        alive = _locked(handle.folder / shim.LOCK)
+        last = shim.launched(handle.folder, handle.run_id)
+        if last < handle.attempt:
+            return "new"
+        if last > handle.attempt:
+            return "lost"
+        if alive:
+            return "running"
+        ended = shim.read(handle.folder / shim.EXIT)
+        return "exited" if (ended.get("run_id"), ended.get("attempt")) == (handle.run_id, handle.attempt) else "lost"
+
+    def exit(self, handle: Handle) -> Exit:
+        ended = values.read_json(handle.folder / shim.EXIT)
+        return Exit(ended["exit_code"], ended["reason"])
+
+    def cancel(self, handle: Handle) -> None:
+        """The shim looks for this file several times a second; on a full disk the tree is ended without a grace."""
+        path = handle.folder / shim.CANCEL
+        wanted = {"run_id": handle.run_id, "attempt": handle.attempt}
+        if shim.read(path) == wanted:
+            return
+        try:
+            values.write_json(path, wanted)
+        except errors.Failed:
+            self.reap(handle)
+
+    def reap(self, handle: Handle) -> bool:
+        return processes.end(_mark(handle))
+
+
+_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def _mark(handle: Handle) -> str:
+    return processes.mark(handle.run_id, handle.attempt, str(handle.folder))
+
+
+def _locked(path: Path) -> bool:
+    """Whether somebody holds the lock. Asked with a shared lock, so that two who ask do not see each other."""
     try:
-        while process.poll() is None:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def run(folder: Path, follow: Callable[[], None] = lambda: None) -> None:
+    """Run the engine on a folder outside the ledger, in the foreground, to its end.
+
+    Raises what the engine reported when it does not succeed, and `errors.Interrupted` after a Ctrl-C, once the whole
+    process tree is gone.
+    """
+    launcher, name = Local(), folder.name
+    handle = Handle(run_id=name, attempt=shim.launched(folder, name) + 1, folder=folder.absolute())
+    launcher.launch(handle)
+    try:
+        while launcher.poll(handle) == "running":
             follow()
             time.sleep(POLL_SECONDS)
-        follow()
-        reason = "completed" if process.returncode == 0 else "failed"
     except KeyboardInterrupt as error:
-        reason = "cancelled"
-        raise errors.Interrupted(f"stopped; what was finished is in {attempt}.", dir=str(attempt)) from error
-    finally:
-        stop(process)
-        _write_exit(attempt, process.returncode, reason, started)
-    if process.returncode != 0:
-        raise failure(attempt, process.returncode)
+        launcher.reap(handle)
+        raise errors.Interrupted(f"stopped; what was finished is in {folder}.", dir=str(folder)) from error
+    if launcher.poll(handle) != "exited":
+        launcher.reap(handle)
+        raise errors.Failed(f"the engine was lost; see {folder / 'log.txt'}.", log=str(folder / "log.txt"))
+    if (code := launcher.exit(handle).code) != 0:
+        raise failure(folder, code)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a child and all its descendants: SIGTERM to the group, and SIGKILL to what is left after the grace."""
-    if process.poll() is None:
-        _signal(process, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
-    _signal(process, signal.SIGKILL)
-    process.wait()
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-
-
-def failure(attempt: Path, code: int) -> errors.Mistake:
+def failure(folder: Path, code: int) -> errors.Mistake:
     """The mistake the engine wrote down before it ended, or where to look when it could not."""
-    log = attempt / "log.txt"
-    for event in reversed(jobs.read_events(attempt)):
-        if event["kind"] == "failed":
-            return errors.Failed(f"{event['message']} (log: {log})", **event["details"], log=str(log))
-    return errors.Failed(f"the engine ended with exit code {code} and no explanation; see {log}.", exit_code=code, log=str(log))
+    log = folder / "log.txt"
+    event = said(folder)
+    if event is None:
+        text = f"the engine ended with exit code {code} and no explanation; see {log}."
+        return errors.Failed(text, exit_code=code, log=str(log))
+    return errors.Failed(f"{event['message']} (log: {log})", **{"reason": event["code"], **event["details"], "log": str(log)})
 
 
-def _write_exit(attempt: Path, code: int, reason: str, started: datetime) -> None:
-    ended = datetime.now(UTC)
-    facts = {"exit_code": code, "reason": reason, "started": started.isoformat(), "ended": ended.isoformat()}
-    values.write_json(attempt / "exit.json", facts)
+def said(folder: Path) -> dict[str, Any] | None:
+    """The last `failed` event of the attempt that was launched last."""
+    path = folder / "events.jsonl"
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        file.seek(shim.read(folder / shim.LAUNCH).get("events_from", 0))
+        lines = file.read().splitlines()
+    for line in reversed(lines):
+        try:
+            event: dict[str, Any] = json.loads(line)
+        except ValueError:
+            continue
+        if event.get("kind") == "failed":
+            return event
+    return None

@@ -135,9 +135,7 @@ def _queue_evaluation(connection: Connection, run: Run) -> None:
     if isinstance(asked, TrainSpec) and run.result is not None:
         spec = specs.evaluation_of(asked, run.run_id, run.result["adapter_digest"])
         if spec is not None:
-            ledger.submit(
-                connection, spec, priority=run.priority, dedup_key=f"eval:{spec.evaluation_id}", parent=run.run_id
-            )  # fmt: skip
+            ledger.submit(connection, spec, priority=run.priority, parent=run.run_id)
 
 
 def requeue(connection: Connection, run: Run, reason: Reason, exit_code: int | None = None) -> Run | None:

@@ -103,8 +103,9 @@ def submit(
     """Queue a run, or return the one that was queued under the same `dedup_key`.
 
     A higher `priority` is claimed first. `timeout` is in seconds for each attempt; `max_attempts` is how often it is begun
-    again after its process was lost. `folder` is for a foreground run on this machine. Raises `errors.Invalid` for a spec
-    without digests, `errors.Conflict` for a `dedup_key` that names another spec.
+    again after its process was lost. An evaluation's key is its question unless it has one. `folder` is for a foreground run
+    on this machine. Raises `errors.Invalid` for a spec without digests, `errors.Conflict` for a `dedup_key` that names
+    another spec.
     """
     specs.pinned(spec)
     if timeout is not None and not 0 < timeout < 1e9:
@@ -113,6 +114,8 @@ def submit(
         raise errors.Invalid(f"'max_attempts' is {max_attempts!r}; it is between 1 and 100.", field="max_attempts")
     if not -1_000_000 <= priority <= 1_000_000:
         raise errors.Invalid(f"'priority' is {priority!r}; it is between -1000000 and 1000000.", field="priority")
+    if isinstance(spec, EvalSpec):
+        dedup_key = dedup_key or f"eval:{spec.evaluation_id}"
     run_id = new_id()
     row: dict[str, Any] = {
         "run_id": run_id,

@@ -1,0 +1,66 @@
+"""A run in the foreground: in the ledger like any other, worked on by a worker inside this command, and shown as it happens."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tunix_rt import errors, runs, store
+from tunix_rt.cli.console import Surface
+from tunix_rt.runs import ENDED, Run
+from tunix_rt.store import Store
+from tunix_rt.worker import Worker
+
+POLL_SECONDS = 0.1
+
+
+@contextmanager
+def ledger(surface: Surface) -> Iterator[Store]:
+    """The workspace's open database."""
+    opened = store.open_store(surface.settings)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def finish(surface: Surface, opened: Store, run_id: str, follow: Callable[[], None] = lambda: None) -> Run:
+    """Work on the run, or watch whoever does, until it has ended; a run that did not complete raises what ended it.
+
+    Ctrl-C cancels the run and raises `errors.Interrupted` once its processes are gone.
+    """
+    worker = Worker(surface.settings, opened, only=run_id)
+    try:
+        run = _until_ended(opened, worker, run_id, follow)
+    except KeyboardInterrupt as interrupt:
+        run = _cancelled(surface, opened, worker, run_id)
+        raise errors.Interrupted(
+            f"stopped; what was finished is in {run.dir(surface.settings)}. `tunix-rt runs resume {run_id}` goes on.",
+            run=run_id,
+            dir=str(run.dir(surface.settings)),
+        ) from interrupt
+    finally:
+        worker.close()
+    if run.state != "completed":
+        raise errors.Failed(run.message or f"the run is {run.state} ({run.reason}).", run=run_id, reason=run.reason)
+    return run
+
+
+def _until_ended(opened: Store, worker: Worker, run_id: str, follow: Callable[[], None]) -> Run:
+    while True:
+        with opened.reading() as connection:
+            run = runs.get(connection, run_id)
+        if run.state in ENDED:
+            follow()
+            return run
+        if not worker.step():
+            follow()
+            time.sleep(POLL_SECONDS)
+
+
+def _cancelled(surface: Surface, opened: Store, worker: Worker, run_id: str) -> Run:
+    with opened.unit_of_work() as connection:
+        run = runs.get(connection, run_id)
+        if run.state not in ENDED:
+            run = runs.cancel(connection, run_id)
+    surface.say("stopping: the step under way ends and a checkpoint is written (Ctrl-C again leaves that to a worker)")
+    return _until_ended(opened, worker, run_id, lambda: None)

@@ -1,0 +1,140 @@
+"""`tunix-rt runs` and `tunix-rt worker`: the queue, and the process that works it off."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tunix_rt import errors, runs, values
+from tunix_rt.cli import foreground
+from tunix_rt.cli.app import app, command, noun
+from tunix_rt.cli.console import Surface, table
+from tunix_rt.runs import Run, State
+from tunix_rt.worker import Worker
+
+group = noun("runs", "Runs of this workspace: queued, running and ended.")
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Run id.")]
+
+
+@command(group)
+def submit(
+    surface: Surface,
+    file: Annotated[Path, typer.Argument(help="The spec as JSON: kind, and what that kind names.")],
+    priority: Annotated[int, typer.Option(help="Higher is claimed first.")] = 0,
+    dedup_key: Annotated[str | None, typer.Option(help="Queue at most one run under this key.")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0.0, help="Each attempt ends as timed out after so long.")] = None,
+    max_attempts: Annotated[int, typer.Option(min=1, help="How often a run is begun whose process was lost.")] = 3,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate everything and launch nothing.")] = False,
+) -> None:
+    """Queue a run for a worker."""
+    spec = runs.resolve(surface.settings, runs.parse(values.read_json(file), source=str(file)))
+    with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
+        run = runs.submit(
+            connection,
+            spec,
+            priority=priority,
+            dedup_key=dedup_key,
+            timeout=max_hours * 3600 if max_hours is not None else None,
+            max_attempts=max_attempts,
+            dry_run=dry_run,
+        )
+    emit(surface, run)
+
+
+@command(group, "list")
+def list_runs(
+    surface: Surface,
+    state: Annotated[State | None, typer.Option(help="Only runs in this state.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only runs of this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Runs in a page.")] = 50,
+    after: Annotated[str | None, typer.Option(help="The 'next' of the page before.")] = None,
+) -> None:
+    """Runs, newest first."""
+    with foreground.ledger(surface) as opened, opened.reading() as connection:
+        found, following = runs.listed(connection, after=after, limit=limit, state=state, kind=kind)
+    rows = [
+        (run.run_id, run.kind, run.state, run.reason or "", str(run.attempt), f"{run.created:%Y-%m-%d %H:%M}") for run in found
+    ]
+    header = ("run", "kind", "state", "reason", "attempt", "created")
+    text = table(rows, header) if rows else "no runs yet; `tunix-rt demo` makes one"
+    surface.emit({"data": [document(surface, run) for run in found], "next": following}, text)
+
+
+@command(group, "show")
+def show_run(surface: Surface, run: Annotated[str, typer.Argument(help="Run id, or the folder of a finished run.")]) -> None:
+    """The facts of one run."""
+    with foreground.ledger(surface) as opened, opened.reading() as connection:
+        try:
+            found = runs.get(connection, run)
+        except errors.NotFound:
+            found = runs.get(connection, runs.find(surface.settings, run).run_id)
+    emit(surface, found)
+
+
+@command(group)
+def logs(surface: Surface, run: RunId) -> None:
+    """What the run's process printed."""
+    with foreground.ledger(surface) as opened, opened.reading() as connection:
+        path = runs.get(connection, run).dir(surface.settings) / "log.txt"
+    text = path.read_text(errors="replace") if path.exists() else ""
+    surface.emit({"run_id": run, "log": text}, text.rstrip("\n"))
+
+
+@command(group)
+def cancel(surface: Surface, run: RunId) -> None:
+    """Ask a run to stop; a running one leaves a checkpoint first."""
+    with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
+        emit(surface, runs.cancel(connection, run))
+
+
+@command(group)
+def resume(surface: Surface, run: RunId) -> None:
+    """Queue another attempt of a run that ended without completing; it goes on from the last verified checkpoint."""
+    with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
+        emit(surface, runs.resume(connection, run))
+
+
+def emit(surface: Surface, run: Run) -> None:
+    surface.emit(document(surface, run), describe(surface, run))
+
+
+def document(surface: Surface, run: Run) -> dict[str, Any]:
+    """The ledger's row with the run's facts beside it."""
+    row = run.model_dump(mode="json", exclude={"result"})
+    return {**(run.result or {}), **row, "dir": str(run.dir(surface.settings))}
+
+
+def describe(surface: Surface, run: Run) -> str:
+    lines = [f"{run.kind} run {run.run_id}: {run.state}{f' ({run.reason})' if run.reason else ''}, attempt {run.attempt}"]
+    lines += [f"  {run.message}"] if run.message else []
+    facts = {key: value for key, value in (run.result or {}).items() if isinstance(value, int | float | str)}
+    width = max(map(len, facts), default=0)
+    lines += [f"  {key.ljust(width)}  {value if isinstance(value, str) else json.dumps(value)}" for key, value in facts.items()]
+    return "\n".join([*lines, f"  folder {run.dir(surface.settings)}"])
+
+
+@command(app)
+def worker(
+    surface: Surface,
+    once: Annotated[bool, typer.Option("--once", help="End when there is nothing left to do.")] = False,
+    slots: Annotated[int, typer.Option(min=1, max=64, help="Runs at a time.")] = 1,
+) -> None:
+    """Work off the queue. SIGTERM or Ctrl-C ends the worker, not its runs: they go on, and the next worker takes them over."""
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    with foreground.ledger(surface) as opened:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        made = Worker(surface.settings, opened, slots=slots)
+        surface.say(f"worker {made.id} with {slots} slot{'s' if slots > 1 else ''} on {opened.where}")
+        try:
+            made.work(lambda: stopped, once=once)
+        finally:
+            made.close()
+    surface.emit({"worker_id": made.id, "stopped": stopped}, f"worker {made.id} ended")

@@ -1,0 +1,43 @@
+"""Find and end every process of an attempt, by a mark in its environment that children inherit.
+
+A process group misses a grandchild that made a session of its own, and a parent-death signal misses every grandchild. A
+process that clears its environment escapes the mark, so the shim also ends the group.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+
+MARK = "TUNIX_RT_ATTEMPT"
+POLL_SECONDS = 0.02
+
+
+def mark(run_id: str, attempt: int, folder: str) -> str:
+    return f"{run_id}/{attempt}@{folder}"
+
+
+def marked(value: str) -> Iterator[psutil.Process]:
+    """The living processes of this user that carry the mark, but for this one."""
+    for pid in psutil.pids():
+        with suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            if pid != os.getpid() and process.environ().get(MARK) == value and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+def end(value: str, seconds: float = 3.0) -> bool:
+    """SIGKILL to all that carry the mark, until there are none; False when some outlive `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = list(marked(value))
+        if not found:
+            return True
+        for process in found:
+            with suppress(psutil.Error):
+                process.kill()  # psutil compares the start time first: the number may be another process's by now
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
