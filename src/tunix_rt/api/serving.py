@@ -97,7 +97,8 @@ def check_bind(settings: Settings, wanted: Wanted) -> None:
 def listen(wanted: Wanted) -> socket.socket:
     """The bound socket, on which requests may wait from now on; port 0 takes any free one."""
     family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
-    bound = socket.socket(family)
+    # Named TCP, or asyncio does not switch Nagle's algorithm off, and every answer waits 40 ms for an acknowledgement.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((wanted.host, wanted.port))
