@@ -24,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     func,
     insert,
     select,
@@ -145,7 +146,7 @@ def _add_batch(connection: Connection, batch: list[Entry], source: str, unique: 
     first: dict[Any, Entry] = {}
     for entry in batch:
         first.setdefault(key(entry), entry)
-    here = set(connection.scalars(select(TABLE.c[unique]).where(TABLE.c[unique].in_(first))))
+    here = set(connection.scalars(_HERE[unique], {"keys": list(first)}))
     fresh = [entry for entry in first.values() if key(entry) not in here]
     if not fresh:
         return _Written({}, 0.0)
@@ -163,11 +164,13 @@ def _insert_sqlite(connection: Connection, rows: list[dict[str, Any]]) -> dict[s
     """The writer's lock makes the next numbers ours."""
     last = connection.scalar(_LAST)
     numbered = [{**row, "seq": seq} for seq, row in enumerate(rows, start=int(last or 0) + 1)]
-    connection.execute(insert(TABLE), numbered)
+    connection.execute(_INSERT, numbered)
     return {row["id"]: row["seq"] for row in numbered}
 
 
 _NOW = select(clock())
+_INSERT = insert(TABLE)
+_HERE = {key: select(TABLE.c[key]).where(TABLE.c[key].in_(bindparam("keys", expanding=True))) for key in ("id", "content")}
 _LAST = text("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'traces'), 0)")
 _COLUMNS = ("id", "content", "source", "parent", "created", "body")
 _UNNEST = text(
