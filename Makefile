@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK := requirements
 REFERENCE := $(BIN)/python -m typer tunix_rt.cli utils docs --name tunix-rt --title 'Command line'
+SERVICE := $(BIN)/python -m tunix_rt.api
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .PHONY: demo test test-long check serve bench docs setup dev lock clean
@@ -23,18 +24,21 @@ check: dev  ## format, lint, types, import contracts, dependencies, generated do
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
 	$(REFERENCE) | diff docs/cli.md - || (echo 'docs/cli.md is behind: run make docs'; exit 1)
+	$(SERVICE) | diff docs/api.md - || (echo 'docs/api.md is behind: run make docs'; exit 1)
 
 bench: dev  ## comparisons against baselines measured in the same run
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/checking.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/curation.py
+	$(BIN)/python benchmarks/service.py
 
-serve:  ## the service (not in this version)
-	@echo 'tunix-rt has no server yet; everything it does so far is on the command line: .venv/bin/tunix-rt --help' >&2; exit 1
+serve: setup  ## the HTTP service with one worker; ARGS="--port 9000"
+	$(BIN)/tunix-rt serve $(ARGS)
 
 docs: dev  ## write the generated references again
 	$(REFERENCE) > docs/cli.md
+	$(SERVICE) > docs/api.md
 
 setup: .venv/.train  ## only the virtual environment for running
 

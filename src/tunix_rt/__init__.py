@@ -8,6 +8,7 @@ One module a stage, in the order of the flow:
     settings      the only reader of the environment
     migrations    the database's schema, revision by revision
     store         the database: SQLite in the workspace, or PostgreSQL
+    access        1a  who may do what: the owner's token, named tokens with a role
     claims        1   the closed table of statements a machine can check
     traces        1   a trace: prompt, typed steps, answer
     formats       1b  other people's files as traces, and traces as theirs
@@ -26,5 +27,6 @@ One module a stage, in the order of the flow:
     evidence      7   a bundle that a stranger can verify
     reports       7b  a run told on one page
     worker        claim -> act through a launcher -> record
+    api           the service: JSON over HTTP, safe by default
     cli           every command
 """

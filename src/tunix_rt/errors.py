@@ -63,6 +63,14 @@ class Tampered(Mistake):
     status = 409
 
 
+class Unsafe(Mistake):
+    """Refused because going on could give something away; the message says what makes it safe."""
+
+    code = "unsafe"
+    status = 403
+    exit_code = 78
+
+
 class Interrupted(Mistake):
     """The person asked to stop."""
 

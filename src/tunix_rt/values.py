@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self, get_args
+from typing import IO, Any, NamedTuple, Self, get_args
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -261,6 +261,32 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise errors.Invalid(f"{path}: not TOML ({error}).", path=str(path)) from error
+
+
+class Lines(NamedTuple):
+    """Whole lines of a file, and the byte offset behind the last; `more` says whether the file goes on there."""
+
+    lines: list[bytes]
+    next: int
+    more: bool
+
+
+def read_lines(path: Path, after: int, limit: int, most: int = 8_000_000) -> Lines:
+    """Up to `limit` whole lines from byte `after` on, as many as fit into `most` bytes but one at least: a page of any file
+    costs what the first one does. `errors.Invalid` when no line begins at `after`."""
+    if not path.is_file():
+        return Lines([], 0, False)
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(after - 1, 0))
+        if after > size or (after and file.read(1) != b"\n"):
+            raise errors.Invalid(f"{after!r} is no cursor; use the 'next' of the page before.", field="after")
+        lines: list[bytes] = []
+        place = after
+        while len(lines) < limit and (not lines or place - after < most) and (line := file.readline()).endswith(b"\n"):
+            lines.append(line[:-1])
+            place += len(line)
+    return Lines(lines, place, place < size)
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

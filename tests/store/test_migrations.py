@@ -16,7 +16,7 @@ SEARCH = ("traces_words", "traces_unindexed", "alembic_version", "sqlite_")  # w
 def every_table() -> None:
     """Import all modules that could declare a table."""
     for found in pkgutil.walk_packages(tunix_rt.__path__, "tunix_rt."):
-        if not found.name.startswith(("tunix_rt.engine", "tunix_rt.migrations", "tunix_rt.cli")):
+        if not found.name.startswith(("tunix_rt.engine", "tunix_rt.migrations", "tunix_rt.cli", "tunix_rt.api")):
             importlib.import_module(found.name)
 
 

@@ -13,6 +13,7 @@ from tunix_rt.cli import (
     models,
     prove,
     runs,
+    serve,
     store,
     traces,
     train,
@@ -21,5 +22,5 @@ from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models", "prove",
-    "runs", "store", "traces", "train",
+    "runs", "serve", "store", "traces", "train",
 ]  # fmt: skip

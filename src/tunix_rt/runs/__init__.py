@@ -5,6 +5,7 @@ The ledger starts nothing itself: a worker acts on it through a launcher.
 """
 
 from tunix_rt.runs.eventlog import events, ingest
+from tunix_rt.runs.figures import Figure, figures
 from tunix_rt.runs.leases import Outcome, beat, claim, finish, mine, register, release, renew, requeue, retire, waiting, workers
 from tunix_rt.runs.ledger import (
     Attempt,
@@ -31,6 +32,7 @@ __all__ = [
     "Attempt",
     "EvalSpec",
     "Evaluate",
+    "Figure",
     "Outcome",
     "Page",
     "ProbeSpec",
@@ -47,6 +49,7 @@ __all__ = [
     "counts",
     "delete",
     "events",
+    "figures",
     "find",
     "finish",
     "get",

@@ -14,6 +14,7 @@ from tunix_rt.settings import Settings
 from tunix_rt.values import Value
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]  # never a path
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Tokens = Annotated[int, Field(ge=1, le=8192)]
 
@@ -21,7 +22,7 @@ Tokens = Annotated[int, Field(ge=1, le=8192)]
 class Evaluate(Value):
     """The evaluation that is queued in the transaction in which the training completes."""
 
-    evalset: Name
+    evalset: FolderName
     evalset_digest: Digest | None = None
     limit: int | None = Field(default=None, ge=1)
     max_new_tokens: Tokens = 160
@@ -33,7 +34,7 @@ class TrainSpec(Value):
     kind: Literal["train"] = "train"
     config: TrainConfig
     model_digest: Digest | None = None
-    dataset: Name
+    dataset: FolderName
     dataset_digest: Digest | None = None
     device: Device = "auto"
     max_steps: int | None = Field(default=None, ge=1)
@@ -50,10 +51,10 @@ class EvalSpec(Value):
     kind: Literal["eval"] = "eval"
     model: Name
     model_digest: Digest | None = None
-    run_id: Name | None = None
+    run_id: FolderName | None = None
     adapter_digest: Digest | None = None
     tuned_by: Name | None = None
-    evalset: Name
+    evalset: FolderName
     evalset_digest: Digest | None = None
     instruction: str = Field(default=INSTRUCTION, min_length=1)
     limit: int | None = Field(default=None, ge=1)

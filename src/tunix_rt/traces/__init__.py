@@ -37,9 +37,11 @@ def _meaningful(text: str) -> str:
     return text
 
 
-LongText = Annotated[str, StringConstraints(min_length=1, max_length=50_000), AfterValidator(_meaningful)]
-StepText = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_meaningful)]
-TypeName = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_meaningful)]
+# The pattern is for readers of the schema; `_meaningful` decides.
+_Meaningful = Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
+LongText = Annotated[str, StringConstraints(min_length=1, max_length=50_000), AfterValidator(_meaningful), _Meaningful]
+StepText = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(_meaningful), _Meaningful]
+TypeName = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_meaningful), _Meaningful]
 
 
 TRACE_VERSION: Literal["1.0"] = "1.0"

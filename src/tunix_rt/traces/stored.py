@@ -7,7 +7,7 @@ A row keeps the trace as its JSON line, of which its id is the hash. Rows are ne
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
@@ -25,6 +25,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     func,
     select,
     text,
@@ -109,8 +110,11 @@ def parent(meta: Mapping[str, Any]) -> str | None:
 
 def add(connection: Connection, trace: Trace, source: str) -> tuple[Stored, bool]:
     """Store one trace; False when the same trace is here already, which is then returned."""
-    made = add_many(connection, [trace], source)
-    return get(connection, trace.id), made.added == 1
+    entry = Entry.of(trace)
+    written = _add_batch(connection, [entry], source, "id")
+    if entry.id not in written.seqs:
+        return get(connection, entry.id), False
+    return Stored(written.seqs[entry.id], entry.id, source, datetime.fromtimestamp(written.now, UTC), entry.body), True
 
 
 def add_many(connection: Connection, traces: Iterable[Trace], source: str, unique: Key = "id") -> Added:
@@ -127,25 +131,34 @@ def add_entries(connection: Connection, entries: Iterable[Entry], source: str, u
     waiting = iter(entries)
     while batch := list(islice(waiting, BATCH)):
         total += len(batch)
-        added += _add_batch(connection, batch, source, unique)
+        added += len(_add_batch(connection, batch, source, unique).seqs)
     return Added(added, total - added)
 
 
-def _add_batch(connection: Connection, batch: list[Entry], source: str, unique: Key) -> int:
+class _Written(NamedTuple):
+    """The numbers of the new rows by their ids, and when they were written."""
+
+    seqs: dict[str, int]
+    now: float
+
+
+def _add_batch(connection: Connection, batch: list[Entry], source: str, unique: Key) -> _Written:
     key = attrgetter(unique)
-    first = {key(entry): entry for entry in reversed(batch)}
-    here = set(connection.scalars(select(TABLE.c[unique]).where(TABLE.c[unique].in_(first))))
-    fresh = [entry for entry in reversed(first.values()) if key(entry) not in here]
+    first: dict[Any, Entry] = {}
+    for entry in batch:
+        first.setdefault(key(entry), entry)
+    here = set(connection.scalars(_HERE[unique], {"keys": list(first)}))
+    fresh = [entry for entry in first.values() if key(entry) not in here]
     if not fresh:
-        return 0
-    now = connection.scalar(select(clock()))
+        return _Written({}, 0.0)
+    now = connection.scalar(_NOW) or 0.0
     rows = [
         {"id": entry.id, "content": entry.content, "source": source, "parent": entry.parent, "created": now, "body": entry.body}
         for entry in fresh
     ]
     written = _INSERTS[connection.dialect.name](connection, rows)
     searching.index(connection, [(written[entry.id], entry.told) for entry in fresh if entry.id in written])
-    return len(written)
+    return _Written(written, now)
 
 
 def _insert_sqlite(connection: Connection, rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -157,6 +170,8 @@ def _insert_sqlite(connection: Connection, rows: list[dict[str, Any]]) -> dict[s
     return written
 
 
+_NOW = select(clock())
+_HERE = {key: select(TABLE.c[key]).where(TABLE.c[key].in_(bindparam("keys", expanding=True))) for key in ("id", "content")}
 _LAST = text("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'traces'), 0)")
 _INSERT = "INSERT INTO traces (seq, id, content, source, parent, created, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _COLUMNS = ("id", "content", "source", "parent", "created", "body")

@@ -1,0 +1,165 @@
+"""The service under requests from this machine: requests a second, and server processor time for each.
+
+    python benchmarks/service.py [--traces 50000] [--seconds 5] [--database postgresql://user@host/empty]
+
+The server is a process of its own; its processor time is what the kernel counts for it between the first and the last request
+of a row. One client on one connection sends the next request when the answer is there, so requests a second say how long one
+takes, not how many the server could take. The database named must be empty.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tunix_rt import access, store
+from tunix_rt.api import serving
+from tunix_rt.settings import Settings
+from tunix_rt.traces import Trace, searching, stored
+
+WORDS = ["apples", "pears", "trains", "tickets", "metres", "litres", "boxes", "coins", "marbles", "pages"]
+
+
+def trace(k: int) -> dict[str, Any]:
+    """About 1 kB, four steps."""
+    a, b = 10 + k % 90, 3 + k % 17
+    thing, other = WORDS[k % 10], WORDS[(k // 10) % 10]
+    steps = [f"There are {a} {thing} in each of {b} rows, so multiply {a} by {b}.", f"{a} * {b} = {a * b}",
+             f"Item number {k} of the {other} is one more.", f"{a * b} + 1 = {a * b + 1}"]  # fmt: skip
+    return {
+        "prompt": f"Case {k}: a hall has {b} rows with {a} {thing} each, and one of the {other} more. How many are there? "
+        + "Think. " * 60,
+        "steps": [{"i": i, "type": "compute", "content": text} for i, text in enumerate(steps, 1)],
+        "final_answer": str(a * b + 1),
+        "meta": {"case": k},
+    }
+
+
+def fill(settings: Settings, count: int) -> None:
+    opened = store.open_store(settings)
+    began = time.perf_counter()
+    for start in range(0, count, 50_000):
+        made = (Trace.model_validate(trace(k)) for k in range(start, min(count, start + 50_000)))
+        with opened.unit_of_work() as connection:
+            stored.add_many(connection, made, "benchmark")
+    print(f"filled with {count:,} traces in {time.perf_counter() - began:.0f} s")
+    while True:
+        with opened.unit_of_work() as connection:
+            if not searching.catch_up(connection, 10_000):
+                break
+    opened.close()
+
+
+class Client:
+    def __init__(self, settings: Settings) -> None:
+        port = int(serving.announced(settings).rsplit(":", 1)[1])
+        self._connection = HTTPConnection("127.0.0.1", port)
+        self._headers = {"Authorization": f"Bearer {access.read_owner_token(settings)}", "Content-Type": "application/json"}
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        self._connection.request(method, path, body, self._headers)
+        answer = self._connection.getresponse()
+        data = answer.read()
+        assert answer.status < 300, data
+        return data
+
+
+def measure(what: str, server: psutil.Process, seconds: float, ask: Callable[[int], object], each: int = 1) -> None:
+    """Ask again and again; `each` is how many traces one request carries."""
+    for k in range(-20, 0):
+        ask(k)
+    used, began, times = server.cpu_times(), time.perf_counter(), []
+    while time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        ask(len(times))
+        times.append(time.perf_counter() - start)
+    passed, now = time.perf_counter() - began, server.cpu_times()
+    cpu = (now.user + now.system - used.user - used.system) / len(times) * 1000
+    times.sort()
+    rows = f"  {len(times) * each / passed:9.0f} traces/s" if each > 1 else ""
+    middle, late = (1000 * times[int(len(times) * share)] for share in (0.5, 0.95))
+    print(f"{what:28} {len(times) / passed:8.0f} requests/s  server CPU {cpu:6.2f} ms", end="")
+    print(f"  p50 {middle:6.2f}  p95 {late:6.2f} ms{rows}")
+
+
+def deep(settings: Settings, pages: int) -> str:
+    """The cursor of the page so deep, from the number of the last trace."""
+    opened = store.open_store(settings)
+    with opened.reading() as connection:
+        newest = stored.listed(connection, limit=1).data[0].seq
+    opened.close()
+    return str(max(21, newest - 20 * pages))
+
+
+def served(settings: Settings) -> Iterator[psutil.Process]:
+    environment = {**os.environ, **({"TUNIX_RT_DATABASE": settings.database} if settings.database else {})}
+    command = [sys.executable, "-m", "tunix_rt.cli", "serve", "--port", "0", "--no-worker", "--home", str(settings.home)]
+    began = time.perf_counter()
+    with (settings.home / "log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log, env=environment)
+    while not (settings.home / "serve.json").exists():
+        assert process.poll() is None, (settings.home / "log").read_text()
+        time.sleep(0.01)
+    Client(settings).ask("GET", "/healthz")
+    server = psutil.Process(process.pid)
+    memory = server.memory_info().rss / 1e6
+    print(f"answers {time.perf_counter() - began:.2f} s after its start, resident {memory:.0f} MB")
+    try:
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--traces", type=int, default=50_000)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each row")
+    parser.add_argument("--database", help="an empty PostgreSQL database; SQLite without")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder), database=asked.database)
+        fill(settings, asked.traces)
+        for server in served(settings):
+            rows(settings, server, asked.seconds, asked.traces)
+
+
+def rows(settings: Settings, server: psutil.Process, seconds: float, count: int) -> None:
+    client = Client(settings)
+    pages = min(5_000, count // 20 - 2)
+    after = deep(settings, pages)
+    fresh = iter(range(10 * count, 10**12))
+
+    def batch(_: int) -> bytes:
+        made = [trace(next(fresh)) for _ in range(1_000)]
+        return client.ask("POST", "/api/traces/batch", json.dumps({"traces": made}).encode())
+
+    measure("POST trace", server, seconds, lambda _: client.ask("POST", "/api/traces", json.dumps(trace(next(fresh))).encode()))
+    measure("list 20", server, seconds, lambda _: client.ask("GET", "/api/traces?limit=20"))
+    measure(f"list 20, page {pages:,}", server, seconds, lambda _: client.ask("GET", f"/api/traces?limit=20&after={after}"))
+    measure(
+        "one trace (search, 1 hit)",
+        server,
+        seconds,
+        lambda k: client.ask("GET", f"/api/traces/search?limit=20&text=%22case+{k % count}%22"),
+    )
+    measure(
+        "search, many hits",
+        server,
+        seconds,
+        lambda k: client.ask("GET", f"/api/traces/search?limit=20&text=hall+{WORDS[k % 10]}"),
+    )
+    measure("batch of 1,000", server, seconds, batch, 1_000)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The app: every route, one door in front of them, one form for every mistake."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+
+from tunix_rt import errors, store
+from tunix_rt.api import datasets, evaluations, health, reference, replies, runs, traces
+from tunix_rt.api.guard import Guard
+from tunix_rt.api.policy import POLICY, Rule
+from tunix_rt.api.service import Bound, Service
+from tunix_rt.settings import Settings
+
+THREADS = 24  # endpoints at work at a time; fewer than the database has connections
+LEAST_FREE = 1 << 30
+
+
+def make(
+    settings: Settings,
+    *,
+    bound: Bound | None = None,
+    least_free: int = LEAST_FREE,
+    needs_worker: bool = False,
+    guard: type[Guard] = Guard,
+    policy: Mapping[tuple[str, str], Rule] = POLICY,
+) -> FastAPI:
+    """The service over one workspace. Closes what it opened when its lifespan ends.
+
+    `guard` and `policy` are what a test breaks on purpose, to see that it would notice.
+    """
+    opened = store.open_store(settings)
+    service = Service(settings, opened, bound or Bound(), least_free=least_free, needs_worker=needs_worker)
+
+    @asynccontextmanager
+    async def living(_app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
+        yield
+        service.audit.close()
+        opened.close()
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=living)
+    app.state.service = service
+    app.router.routes[:] = routes()
+    app.openapi = document  # type: ignore[method-assign]
+    answer = replies.handler(str(settings.home))
+    for kind in (errors.Mistake, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, answer)
+    app.add_middleware(guard, service=service, routes=app.router.routes, policy=policy)
+    logging.getLogger("tunix_rt.api").setLevel(logging.INFO)
+    return app
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document of the service."""
+    return reference.document(routes(), POLICY)
+
+
+def routes() -> list[BaseRoute]:
+    """Those asked for most come first."""
+    routers = (
+        traces.router, runs.router, datasets.router, evaluations.router, evaluations.pairs, health.router, reference.router,
+    )  # fmt: skip
+    return [route for router in routers for route in router.routes]

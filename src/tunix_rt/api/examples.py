@@ -1,0 +1,86 @@
+"""Examples of the reference: what a request sends and what comes back. A test sends every one of them."""
+
+from typing import Any
+
+TRACE: dict[str, Any] = {
+    "trace_version": "1.0",
+    "prompt": "What is 3 * 4 + 5?",
+    "steps": [
+        {"i": 1, "type": "compute", "content": "3 * 4 = 12"},
+        {"i": 2, "type": "compute", "content": "12 + 5 = 17"},
+    ],
+    "final_answer": "17",
+    "meta": {"author": "Ada"},
+}
+_ID = "6a" * 32
+_WHEN = "2026-11-27T09:00:00+00:00"
+_STORED = {"id": _ID, "source": "api", "created": _WHEN, "trace": TRACE}
+_RUN_ID = "20261127-090000-0123456789ab"
+_RUN: dict[str, Any] = {
+    "run_id": _RUN_ID,
+    "kind": "probe",
+    "state": "queued",
+    "reason": None,
+    "message": None,
+    "priority": 0,
+    "spec": {"kind": "probe", "how": "done", "seconds": 1.0},
+    "dedup_key": None,
+    "parent": None,
+    "timeout": 60.0,
+    "max_attempts": 3,
+    "dry_run": False,
+    "attempt": 0,
+    "launcher": None,
+    "host": None,
+    "cancel_requested": None,
+    "created": _WHEN,
+    "started": None,
+    "ended": None,
+    "result": None,
+}
+_CHECKED = {
+    "line": 1,
+    "id": _ID,
+    "first_wrong": None,
+    "coverage": 1.0,
+    "steps": [
+        {"i": 1, "verdict": "ok", "kind": None, "expected": None, "got": None, "span": None},
+        {"i": 2, "verdict": "ok", "kind": None, "expected": None, "got": None, "span": None},
+    ],
+    "answer": {"verdict": "ok", "kind": None, "expected": None, "got": None},
+}
+
+EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/api/traces"): {"body": TRACE, "answer": _STORED},
+    ("POST", "/api/traces/batch"): {"body": {"traces": [TRACE]}, "answer": {"added": 1, "duplicates": 0}},
+    ("GET", "/api/traces"): {"parameters": {"limit": 20}, "answer": {"data": [_STORED], "next": "4711"}},
+    ("GET", "/api/traces/search"): {"parameters": {"text": '"3 * 4" 17'}, "answer": {"data": [_STORED], "next": None}},
+    ("GET", "/api/traces/{trace_id}"): {"answer": _STORED},
+    ("GET", "/api/traces/{trace_id}/check"): {"answer": _CHECKED},
+    ("POST", "/api/traces/check"): {"body": {"trace": TRACE, "mode": "free"}, "answer": _CHECKED},
+    ("POST", "/api/datasets"): {"body": {"recipe": "tiny-sums"}},
+    ("POST", "/api/datasets/ingest"): {
+        "parameters": {"file": "sums.jsonl", "name": "sums"},
+        "body": '{"prompt": "2 + 2?", "steps": [{"i": 1, "type": "compute", "content": "2 + 2 = 4"}], "final_answer": "4"}',
+        "answer": {
+            "name": "sums",
+            "digest": _ID,
+            "count": 1,
+            "added": 1,
+            "duplicates": 0,
+            "rejected": [],
+            "rejected_count": 0,
+            "by_code": {},
+            "format": "trace",
+            "without_reasoning": 0,
+        },
+    },
+    ("GET", "/api/datasets/{name}/leak"): {"parameters": {"name": "tiny-sums", "held_out": "tiny-sums-eval"}},
+    ("POST", "/api/runs"): {"body": {"spec": {"kind": "probe", "seconds": 1.0}, "timeout": 60.0}, "answer": _RUN},
+    ("GET", "/api/runs/{run_id}"): {"answer": _RUN},
+    ("GET", "/api/runs/{run_id}/log"): {"answer": {"data": "step 1 loss 2.31\n", "next": 17}},
+    ("POST", "/api/evaluations"): {"body": {"model": "tiny", "evalset": "tiny-sums-eval", "limit": 10}},
+    ("POST", "/api/comparisons"): {"body": {"baseline": "0123456789abcdef", "candidate": "fedcba9876543210", "margin": 0.05}},
+    ("GET", "/healthz"): {"answer": {"status": "ok"}},
+    ("GET", "/api/whoami"): {"answer": {"name": "owner", "role": "admin"}},
+}

@@ -1,0 +1,35 @@
+"""Request bodies are read by the same strict reader as imported files: no duplicate key, no NaN, no infinity, no NUL, no half
+surrogate, no deep nesting."""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tunix_rt.formats import strict
+from tunix_rt.formats.core import BadRow
+
+
+class StrictRequest(Request):
+    async def json(self) -> Any:
+        try:
+            return strict.loads((await self.body()).decode())
+        except BadRow as error:
+            raise json.JSONDecodeError(error.message.rstrip("."), "", 0) from error
+        except UnicodeDecodeError as error:
+            raise json.JSONDecodeError("not UTF-8", "", error.start) from error
+
+
+class Route(APIRoute):
+    """A route whose JSON body is read strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return strictly

@@ -1,0 +1,115 @@
+"""The OpenAPI document against the app: every check of Schemathesis, for what fits the schemas and for what does not."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.types import Receive, Scope, Send
+
+from asking import owner
+from tunix_rt import access, api, datasets, models
+from tunix_rt.api import reference
+from tunix_rt.api.examples import EXAMPLES
+from tunix_rt.settings import Settings
+
+COUNT = int(os.environ.get("TUNIX_RT_TEST_EXAMPLES", "4"))  # of each kind for each operation; 100 in the long tests
+MEANING = {  # JSON Schema cannot say what is acceptable: names that must exist, counts that must fit, what a file holds
+    "POST /api/datasets", "POST /api/datasets/ingest", "POST /api/evaluations", "POST /api/runs", "GET /api/traces/search",
+    "POST /api/traces/check",
+}  # fmt: skip
+served: list[FastAPI] = []
+fitting: list[bool] = []
+
+
+async def ask(scope: Scope, receive: Receive, send: Send) -> None:
+    """The app of the module's workspace, which is made after the cases are collected."""
+    if scope["type"] == "lifespan":  # Schemathesis ends it again and again, and with it the app would close its database
+        for _ in ("startup", "shutdown"):
+            await send({"type": f"{(await receive())['type']}.complete"})
+        return
+    await served[-1](scope, receive, send)
+
+
+schema = schemathesis.openapi.from_dict(api.document())
+schema.app = ask
+OPERATIONS = [found.ok() for found in schema.get_all_operations()]
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of an app whose workspace holds a model and two datasets."""
+    home = Settings(home=tmp_path_factory.mktemp("served"))
+    models.prepare(home, "tiny")
+    for name in ("tiny-sums", "tiny-sums-eval"):
+        datasets.build(datasets.recipe(name), home.datasets / name)
+    served.append(api.make(home, bound=api.Bound(hosts=("testserver", f"127.0.0.1:{api.PORT}"))))
+    yield access.owner_token(home)
+    served[-1].state.service.store.close()
+
+
+@schemathesis.hook
+def map_body(context: Any, body: Any) -> Any:  # noqa: ARG001  # the hook's signature
+    """JSON Schema cannot say that steps are numbered without gaps, nor a few things of claims and meta: make it fit."""
+    for trace in _traces(body) if fitting[-1] else ():
+        for i, step in enumerate(trace["steps"], start=1):
+            step["i"] = i
+            step.pop("claims", None)
+        trace.pop("meta", None)
+    return body
+
+
+def _traces(found: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(found, dict):
+        if isinstance(found.get("steps"), list):
+            yield found
+        for each in found.values():
+            yield from _traces(each)
+    elif isinstance(found, list):
+        for each in found:
+            yield from _traces(each)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+def test_every_operation_does_what_the_document_says(operation: Any, mode: GenerationMode, token: str) -> None:
+    fitting.append(mode is GenerationMode.POSITIVE)
+    left_out = [positive_data_acceptance] if operation.label in MEANING else []
+
+    @settings(
+        max_examples=COUNT,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: Case) -> None:
+        case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, excluded_checks=left_out)
+
+    if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.path_parameters):
+        return
+    check()
+
+
+@pytest.mark.parametrize("key", [key for key, example in EXAMPLES.items() if "body" in example], ids=" ".join)
+def test_the_examples_can_be_sent(key: tuple[str, str], token: str) -> None:
+    method, path = key
+    example = EXAMPLES[key]
+    sent = {"content": example["body"]} if isinstance(example["body"], str) else {"json": example["body"]}
+    answer = owner(served[-1]).request(method, path, params=example.get("parameters"), **sent)
+    assert token
+    assert answer.status_code < 300 or key == ("POST", "/api/comparisons"), answer.text
+
+
+def test_every_operation_has_a_summary_and_says_its_errors() -> None:
+    for path, method, operation in reference.operations(api.document()):
+        assert operation["summary"], (method, path)
+        assert operation["description"], (method, path)
+        assert "500" in operation["responses"], (method, path)

@@ -1,0 +1,58 @@
+"""A client that asks an app in this process: httpx over ASGI, on one event loop thread."""
+
+import functools
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+
+from tunix_rt import access, api
+
+BASE = f"http://127.0.0.1:{api.PORT}"
+
+
+@functools.cache
+def _loop() -> AbstractContextManager[BlockingPortal]:
+    return start_blocking_portal()
+
+
+@functools.cache
+def _portal() -> BlockingPortal:
+    return _loop().__enter__()
+
+
+class Client:
+    def __init__(self, app: FastAPI, headers: dict[str, str] | None = None) -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.asked = httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers, timeout=60)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return _portal().call(functools.partial(self.asked.request, method, path, **options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+
+def nobody(app: FastAPI) -> Client:
+    return Client(app)
+
+
+def bearing(app: FastAPI, token: str) -> Client:
+    return Client(app, {"authorization": f"Bearer {token}"})
+
+
+def owner(app: FastAPI) -> Client:
+    return bearing(app, access.read_owner_token(app.state.service.settings))
+
+
+def browser(app: FastAPI) -> Client:
+    """With the owner's cookie, and none of the headers that browsers add."""
+    code = owner(app).post("/api/login-codes").json()["code"]
+    client = nobody(app)
+    assert client.get("/login", params={"code": code}).status_code == 303
+    return client
