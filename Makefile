@@ -11,8 +11,8 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 demo: setup  ## the main job end to end; QUICK=1 for a short one
 	$(BIN)/tunix-rt demo $(if $(QUICK),--quick)
 
-test: dev  ## every test
-	$(BIN)/python -m pytest $(ARGS)
+test: dev  ## every test, two files at a time; ARGS="-k packing" for some
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-long: dev  ## the counts that take long; results go to docs/results
 	$(BIN)/python -m pytest -m long $(ARGS)

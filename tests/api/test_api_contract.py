@@ -1,5 +1,6 @@
 """The OpenAPI document against the app: every check of Schemathesis, for what fits the schemas and for what does not."""
 
+import copy
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -56,6 +57,7 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:  # noqa: ARG001  # the hook's signature
     """JSON Schema cannot say that steps are numbered without gaps, nor a few things of claims and meta: make it fit."""
+    body = copy.deepcopy(body)  # it may hold the document's own examples
     for trace in _traces(body) if fitting[-1] else ():
         for i, step in enumerate(trace["steps"], start=1):
             step["i"] = i

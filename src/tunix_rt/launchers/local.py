@@ -28,7 +28,7 @@ class Local:
         self._grace = grace
 
     def launch(self, handle: Handle, *, timeout: float | None = None) -> None:
-        """Returns once a shim holds the lock. Raises `errors.Failed` when it cannot be started."""
+        """Returns once the shim holds its lock. Raises `errors.Failed` when it cannot be started."""
         _SHIMS[:] = [child for child in _SHIMS if child.poll() is None]
         reading, writing = os.pipe()
         asked = {
@@ -54,8 +54,7 @@ class Local:
         _SHIMS.append(child)
         with os.fdopen(reading, "rb") as pipe:
             word = pipe.read().decode()
-        held = _locked(handle.folder / shim.LOCK)  # by another worker's shim, which is about to write down what it launched
-        if word not in ("ok", "launched before") and not held and self.poll(handle) == "new":
+        if word not in ("ok", "launched before") and self.poll(handle) == "new":
             raise errors.Failed(
                 f"the attempt could not be started: {word or 'its shim died'}; see {handle.folder / 'log.txt'}."
             )
