@@ -19,6 +19,7 @@ from tunix_rt.models import BaseModel
 from tunix_rt.runs import ENDED, ProbeSpec, Run, TrainSpec
 from tunix_rt.settings import Settings
 from tunix_rt.store import Store
+from tunix_rt.traces import Step, Trace, searching, stored
 from tunix_rt.worker import Worker
 
 
@@ -185,3 +186,13 @@ def test_workers_on_two_machines_would_not_share_a_name(either: Settings) -> Non
     for worker in made:
         worker.close()
     opened.close()
+
+
+def test_an_idle_worker_makes_large_batches_quick_to_search(opened: Store, either: Settings) -> None:
+    steps = (Step(i=1, type="given", content="one"),)
+    with opened.unit_of_work() as connection:
+        stored.add_many(connection, (Trace(prompt=f"Question {k}?", steps=steps, final_answer="1") for k in range(150)), "cli")
+    Worker(either, opened).work(lambda: False, once=True)
+    with opened.reading() as connection:
+        assert not searching.behind(connection)
+        assert searching.indexed(connection) == 150

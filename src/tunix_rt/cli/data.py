@@ -12,6 +12,7 @@ from tunix_rt import datasets, errors, formats, store
 from tunix_rt.checking import Summary
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, percent, table
+from tunix_rt.cli.indexing import index_words
 from tunix_rt.datasets import Dataset, Ingested, Manifest
 from tunix_rt.formats import exports
 
@@ -153,11 +154,12 @@ def ingest(
     licence: Annotated[str, typer.Option(help="Licence of the data, kept in the manifest.")] = "unknown",
 ) -> None:
     """Make a dataset of a file. Strict: if any line is bad, every bad line is listed and nothing is stored."""
+    opened = store.open_store(surface.settings)
     with surface.progress("reading") as update:
         made = datasets.ingest(
             file,
             surface.settings.datasets,
-            store.open_store(surface.settings),
+            opened,
             name=name,
             format=format,
             skip_bad=skip_bad,
@@ -166,6 +168,7 @@ def ingest(
             licence=licence,
             update=lambda count: update(count, 0, f"{count} rows"),
         )
+    index_words(surface, opened)
     folder = surface.settings.datasets / made.manifest.name
     surface.emit({**_ingested(made), **summary(made.manifest, folder)}, _ingested_text(made, folder))
 

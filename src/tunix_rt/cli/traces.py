@@ -9,6 +9,7 @@ import typer
 from tunix_rt import errors, formats, store
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
+from tunix_rt.cli.indexing import index_words
 from tunix_rt.cli.look import show as told
 from tunix_rt.formats import Bad
 from tunix_rt.traces import Trace, stored
@@ -46,6 +47,7 @@ def add(
             lines += [f"  and {len(bad) - 20} more"] if len(bad) > 20 else []
             text = f"{file}: {len(bad)} bad line{'s' * (len(bad) > 1)}, so nothing was kept."
             raise errors.Invalid("\n".join([text, *lines]), rejected=[one.report() for one in bad])
+    index_words(surface, opened)
     surface.emit({**made._asdict(), "rejected": []}, f"added {made.added}, already here {made.duplicates}")
 
 

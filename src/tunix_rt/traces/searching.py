@@ -73,6 +73,11 @@ def catch_up(connection: Connection, limit: int = 2_000) -> int:
     return len(taken)
 
 
+def behind(connection: Connection) -> bool:
+    """Whether some are only noted."""
+    return connection.dialect.name != "sqlite" and bool(connection.scalar(text("SELECT EXISTS (SELECT FROM traces_unindexed)")))
+
+
 def unindexed(connection: Connection) -> int:
     """How many traces are only noted."""
     if connection.dialect.name == "sqlite":

@@ -16,6 +16,7 @@ from tunix_rt.runs import Outcome, Run
 from tunix_rt.runs.leases import launched, may_retry
 from tunix_rt.settings import CrashPoint, Settings
 from tunix_rt.store import Store
+from tunix_rt.traces import searching
 from tunix_rt.worker import work
 
 PAUSE_SECONDS = 0.2
@@ -57,6 +58,8 @@ class Worker:
         while not stopped():
             if self.step():
                 continue
+            if self._only is None and self._index_words():
+                continue
             if once and not self._held():
                 return
             time.sleep(PAUSE_SECONDS)
@@ -78,6 +81,14 @@ class Worker:
         if run is not None:
             self._crash_at("claimed")
         return run is not None
+
+    def _index_words(self) -> bool:
+        """With nothing better to do, make traces that came in large batches quick to search."""
+        with self._store.reading() as connection:
+            if not searching.behind(connection):
+                return False
+        with self._store.unit_of_work() as connection:
+            return searching.catch_up(connection) > 0
 
     def _held(self) -> tuple[Run, ...]:
         with self._store.reading() as connection:
