@@ -213,7 +213,7 @@ def test_a_broken_line_is_named_by_file_line_and_field(workspace: Settings, tmp_
     for broken, expected in (
         ('{"prompt": ', "line 2: not JSON"),
         (good[1].replace('"final_answer"', '"final_anser"'), "line 2: unknown key 'final_anser'. Did you mean 'final_answer'?"),
-        (good[1].replace('"i": 1,', '"i": 7,'), "line 2: 'steps': step 1 has i=7"),
+        (good[1].replace('"i":1,', '"i":7,'), "line 2: 'steps': step 1 has i=7"),
         ("[1, 2]", "line 2: expected an object, got list"),
     ):
         file.write_text("\n".join([good[0], broken]) + "\n")

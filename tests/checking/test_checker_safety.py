@@ -97,14 +97,16 @@ def test_a_long_prompt_costs_little() -> None:
 def test_time_grows_in_proportion(unit: str) -> None:
     def seconds(size: int) -> float:
         text = (unit * size)[:FULL]
-        began = time.process_time()
-        for _ in range(3):
+        rounds = []
+        for _ in range(5):
+            began = time.process_time()
             verdict(text)
-        return time.process_time() - began
+            rounds.append(time.process_time() - began)
+        return min(rounds)  # what the work takes when nothing else has the processor
 
     small = FULL // 8 // len(unit)
     seconds(small)
-    assert seconds(small * 8) < 30 * seconds(small) + 0.1
+    assert seconds(small * 8) < 30 * seconds(small) + 0.05
 
 
 @settings(max_examples=300, deadline=None)

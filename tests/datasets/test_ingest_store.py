@@ -1,9 +1,7 @@
 """Ingest keeps a file's traces in the database too: all of them or none, each once."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -91,7 +89,7 @@ def test_a_name_that_is_taken_keeps_the_traces_out_too(opened: Store, tmp_path: 
 
 def counts_after_kills(settings: Settings, path: Path, fault: str, kills: int) -> set[int]:
     """Kill an ingest at random moments, until one has finished; how many traces there were each time."""
-    opened, draw, counts = store.open_store(settings), random.Random(1), set()
+    opened, draw, counts = store.open_store(settings), random.Random(1), set[int]()
     for _ in range(kills):
         command = [sys.executable, "-c", PROCESS.format(fault=fault), settings.home, path, settings.database or ""]
         child = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -102,7 +100,7 @@ def counts_after_kills(settings: Settings, path: Path, fault: str, kills: int) -
             time.sleep(0.005)
             if 0 < kept(opened) < ROWS:
                 break
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
         child.wait()
         child.stdout.close()
         counts.add(kept(opened))
