@@ -1,33 +1,17 @@
 """`data select`, `dedup`, `split`, `stats`, `leak` and `check` as a person runs them."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from test_cli_data import document, run
 from tunix_rt import values
 from tunix_rt.datasets import Dataset
 from tunix_rt.settings import Settings
 
-COMMAND = Path(sys.executable).parent / "tunix-rt"
 SUM = {"prompt": "2+3?", "steps": [{"i": 1, "type": "compute", "content": "2 + 3 = 5"}], "final_answer": "5"}
 WRONG = {**SUM, "prompt": "and 2+3?", "steps": [{"i": 1, "type": "compute", "content": "2 + 3 = 6"}], "final_answer": "6"}
-
-
-def run(*arguments: object, home: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "TUNIX_RT_HOME": str(home), "COLUMNS": "400"}
-    done = subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def document(*arguments: object, home: Path, code: int = 0) -> Any:
-    return json.loads(run(*arguments, "--json", home=home, code=code).stdout)
 
 
 @pytest.fixture

@@ -237,17 +237,8 @@ def ingest(
             raise _without_path(refused, upload) from refused
     for outcome, count in (("added", made.added), ("duplicate", made.duplicates), ("rejected", made.rejected_count)):
         here.measures.rows.labels(outcome).inc(count)
-    source = made.manifest.source
-    report = {
-        **{key: value for key, value in _listed(made.manifest).items() if key in Report.model_fields},
-        "added": made.added,
-        "duplicates": made.duplicates,
-        "rejected": [found.report() for found in made.rejected],
-        "rejected_count": made.rejected_count,
-        "by_code": made.by_code,
-        "format": source.format if source else None,
-        "without_reasoning": source.reasoning_absent if source else 0,
-    }
+    listed = _listed(made.manifest) | made.report()
+    report = {key: value for key, value in listed.items() if key in Report.model_fields}
     return reply(report, 201, {"Location": f"/api/datasets/{made.manifest.name}"})
 
 

@@ -170,28 +170,14 @@ def ingest(
         )
     index_words(surface, opened)
     folder = surface.settings.datasets / made.manifest.name
-    surface.emit({**_ingested(made), **summary(made.manifest, folder)}, _ingested_text(made, folder))
-
-
-def _ingested(made: Ingested) -> dict[str, object]:
-    source = made.manifest.source
-    return {
-        "added": made.added,
-        "duplicates": made.duplicates,
-        "rejected": [found.report() for found in made.rejected],
-        "rejected_count": made.rejected_count,
-        "by_code": made.by_code,
-        "format": source.format if source else None,
-        "without_reasoning": source.reasoning_absent if source else 0,
-        "check": source.check.model_dump(mode="json") if source and source.check else None,
-    }
+    surface.emit({**made.report(), **summary(made.manifest, folder)}, _ingested_text(made, folder))
 
 
 def _ingested_text(made: Ingested, folder: Path) -> str:
     lines = [f"  line {found.line}: {found.code}: {found.message}" for found in made.rejected]
     if made.rejected_count > len(lines):
         lines.append(f"  and {made.rejected_count - len(lines)} more; --rejects FILE writes all of them down")
-    found = _ingested(made)
+    found = made.report()
     told = f"read as {found['format']}: added {made.added}, duplicates {made.duplicates}, rejected {made.rejected_count}"
     if found["without_reasoning"]:
         told += f"; {found['without_reasoning']} have an answer but no reasoning, which is their only step"

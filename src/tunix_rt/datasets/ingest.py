@@ -47,6 +47,20 @@ class Ingested(NamedTuple):
     rejected_count: int
     by_code: dict[str, int]
 
+    def report(self) -> dict[str, Any]:
+        """What became of the file's rows, as JSON."""
+        source = self.manifest.source
+        return {
+            "added": self.added,
+            "duplicates": self.duplicates,
+            "rejected": [found.report() for found in self.rejected],
+            "rejected_count": self.rejected_count,
+            "by_code": self.by_code,
+            "format": source.format if source else None,
+            "without_reasoning": source.reasoning_absent if source else 0,
+            "check": source.check.model_dump(mode="json") if source and source.check else None,
+        }
+
 
 class _Intake:
     """What has been read so far: traces once, rejects by code; 48 bytes are kept of each trace beside its tally."""
