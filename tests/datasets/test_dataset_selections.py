@@ -254,3 +254,11 @@ def test_every_trace_is_kept_or_listed(tmp_path_factory: pytest.TempPathFactory,
     assert {datasets.canonical_prompt(row.prompt) for row in wanted} == {
         row.prompt for row in traces.read(folder / "dataset.jsonl")
     }
+
+
+def test_a_selection_can_be_tried_without_keeping_it(tmp_path: Path) -> None:
+    folder, chosen = tmp_path / "new", selection(verdict="ok")
+    tried = datasets.foresee(chosen, [pool(*ROWS)], folder.parent)
+    assert list(tmp_path.iterdir()) == []
+    derive(folder, chosen)
+    assert tried == datasets.stats(folder)

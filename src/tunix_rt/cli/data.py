@@ -49,7 +49,19 @@ def list_recipes(surface: Surface) -> None:
 
 @command(group)
 def plan(surface: Surface, recipe: RecipeArgument) -> None:
-    """What a recipe would make: exact counts for every part, task and level; nothing is generated."""
+    """What a recipe would make, counted for every part, task and level; or what a selection would take and drop. Nothing is
+    kept."""
+    if datasets.is_selection(recipe):
+        selection = datasets.load_selection(Path(recipe))
+        place = surface.settings.datasets / selection.name
+        with _pools(surface, selection) as pools, surface.progress(f"trying {selection.name}") as update:
+            manifest = datasets.foresee(selection, pools, place.parent, lambda done, total: update(done, total, "traces"))
+        data = summary(manifest, place) | {
+            "dropped": manifest.dropped,
+            "composition": manifest.composition.model_dump(mode="json"),
+        }
+        surface.emit(data, f"{describe(manifest, place)}\nnothing was kept: `tunix-rt data build {recipe}` keeps it")
+        return
     made = datasets.plan(datasets.recipe(recipe))
     cells = [cell._asdict() for cell in made.cells]
     data = {"name": made.recipe.name, "count": made.size, "cells": cells, "written": len(made.items), "parts": _parts(made)}

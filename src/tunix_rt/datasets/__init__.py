@@ -4,7 +4,7 @@ Invariants: counts are what the recipe says, prompts are distinct, every claim h
 from disjoint parts of the space of prompts, and the same recipe gives the same bytes on every machine.
 """
 
-from tunix_rt.datasets.derivations import Pool, derive, derive_again, pool, stored_pool
+from tunix_rt.datasets.derivations import Pool, derive, derive_again, foresee, pool, stored_pool
 from tunix_rt.datasets.duplicates import Duplicates, Repeats, duplicates
 from tunix_rt.datasets.examination import PERCENTILES, Examination, examine
 from tunix_rt.datasets.exports import Exported, export
@@ -24,7 +24,7 @@ __all__ = [
     "Examination", "Exported", "Figures", "Ingested", "Leakage", "Manifest", "Overlap", "Parent", "Part", "Plan", "Pool",
     "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source", "Tally", "Written", "build",
     "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again", "difference", "duplicates",
-    "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage", "load", "load_selection",
-    "manifest", "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stored_pool", "stream",
-    "tally",
+    "examine", "explain", "export", "find", "foresee", "generate", "ingest", "is_selection", "leakage", "load",
+    "load_selection", "manifest", "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stored_pool",
+    "stream", "tally",
 ]  # fmt: skip

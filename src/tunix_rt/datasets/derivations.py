@@ -84,6 +84,12 @@ def derive(selection: Selection, pools: Sequence[Pool], folder: Path, update: Up
     return manifest
 
 
+def foresee(selection: Selection, pools: Sequence[Pool], datasets: Path, update: Update | None = None) -> Manifest:
+    """What the selection would make now; it is made beside the `datasets` and removed again, so nothing is kept."""
+    with staging(datasets) as stage:
+        return _make(selection, pools, stage, update)
+
+
 def derive_again(selection: Selection, pools: Sequence[Pool], folder: Path, update: Update | None = None) -> list[Difference]:
     """Compare the bytes of all files with what the selection makes now; an empty list means identical.
 
@@ -100,8 +106,7 @@ def derive_again(selection: Selection, pools: Sequence[Pool], folder: Path, upda
                 have=now,
                 want=parent.dataset_digest,
             )
-    with staging(folder.parent) as stage:
-        manifest = _make(selection, pools, stage, update)
+    manifest = foresee(selection, pools, folder.parent, update)
     expected = manifest.files | {name: sha256(content) for name, content in about(manifest).items()}
     found = {name: sha256_file(folder / name) if (folder / name).is_file() else None for name in expected}
     return [Difference(name, digest, found[name]) for name, digest in expected.items() if found[name] != digest]
