@@ -6,7 +6,11 @@ REFERENCE := $(BIN)/python -m typer tunix_rt.cli utils docs --name tunix-rt --ti
 SERVICE := $(BIN)/python -m tunix_rt.api
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test test-long check serve bench docs setup dev lock clean
+# PyTorch's CPU build for Linux and Python 3.11: the package index has only the CUDA build, so `make parity` needs an index or a
+# folder (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL) that holds this file.
+TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+
+.PHONY: demo test test-long check serve bench docs setup dev parity lock clean
 
 demo: setup  ## the main job end to end; QUICK=1 for a short one
 	$(BIN)/tunix-rt demo $(if $(QUICK),--quick)
@@ -44,11 +48,17 @@ setup: .venv/.train  ## only the virtual environment for running
 
 dev: .venv/.dev
 
+parity: .venv/.parity  ## also PyTorch on the CPU, which some tests and benchmarks compare with
+
 .venv/.train: $(LOCK)/train.txt pyproject.toml
 	$(call install,train)
 
 .venv/.dev: $(LOCK)/dev.txt pyproject.toml
 	$(call install,dev)
+
+.venv/.parity: $(LOCK)/parity.txt pyproject.toml
+	$(call install,parity)
+	@touch .venv/.dev
 
 # pip takes the locked list as it is: nothing is resolved, every file must match its hash.
 define install
@@ -61,6 +71,8 @@ endef
 
 lock:  ## resolve the requirements again (needs uv)
 	$(COMPILE) --all-extras --group build --group model --group dev --output-file $(LOCK)/dev.txt
+	$(COMPILE) --all-extras --group build --group model --group dev --group parity --constraint $(LOCK)/dev.txt --output-file $(LOCK)/parity.txt
+	sed -i '/^torch==/,/[^\\]$$/c torch==2.13.0+cpu \\\n    --hash=$(TORCH_CPU)' $(LOCK)/parity.txt
 	$(COMPILE) --all-extras --group build --group model --constraint $(LOCK)/dev.txt --output-file $(LOCK)/train.txt
 	$(COMPILE) --group build --constraint $(LOCK)/dev.txt --output-file $(LOCK)/core.txt
 
