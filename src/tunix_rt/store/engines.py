@@ -20,6 +20,7 @@ from tunix_rt.settings import Settings
 from tunix_rt.store import migrating
 
 BUSY_SECONDS = 30.0
+LOADING_KIB, _CACHE_KIB = 65_536, 2_000
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite"}
 
 
@@ -126,6 +127,21 @@ def _postgresql(url: URL, isolation: IsolationLevel, **parameters: str) -> Engin
     return create_engine(
         url, isolation_level=isolation, connect_args=arguments, pool_size=16, max_overflow=16, pool_pre_ping=True
     )
+
+
+@contextmanager
+def loading(connection: Connection) -> Iterator[None]:
+    """Room for the pages of the indexes while very many rows come, so that SQLite need not write the same page again and again.
+
+    Given back afterwards: a connection's own 2 MB are enough for everything else.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{LOADING_KIB}")
+    try:
+        yield
+    finally:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 @contextmanager
