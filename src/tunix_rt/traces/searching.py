@@ -18,11 +18,17 @@ LONGEST = 200_000  # characters of a trace that are searched; PostgreSQL's own l
 _WORD = re.compile(r"[^\W_]+")
 _LOWER = bytes(ord(chr(byte).lower()) if byte < 128 and chr(byte).isalnum() else ord(" ") for byte in range(256))
 _PART = re.compile(r'"([^"]*)"|([^\s"]+)')
-_IN_SQLITE = "traces.seq IN (SELECT rowid FROM traces_words WHERE traces_words MATCH :asked)"
-_IN_POSTGRESQL = (
-    "traces.seq IN (SELECT seq FROM traces_words WHERE words @@ cast(:asked AS tsquery) UNION ALL "
-    "SELECT seq FROM traces_unindexed WHERE to_tsvector('simple', told) @@ cast(:asked AS tsquery))"
+# Each looks for no more than the page needs, newest first, so that a word which is everywhere is found as soon as a rare one.
+_IN_SQLITE = (
+    "traces.seq IN (SELECT rowid FROM traces_words WHERE traces_words MATCH :asked AND rowid < :before "
+    "ORDER BY rowid DESC LIMIT :most)"
 )
+_NEWEST = "@@ cast(:asked AS tsquery) AND seq < :before ORDER BY seq DESC LIMIT :most"
+_IN_POSTGRESQL = (
+    f"traces.seq IN ((SELECT seq FROM traces_words WHERE words {_NEWEST}) UNION ALL "
+    f"(SELECT seq FROM traces_unindexed WHERE to_tsvector('simple', told) {_NEWEST}))"
+)
+_PAST_ALL = (1 << 63) - 1
 
 
 def words(told: str) -> str:
@@ -42,13 +48,15 @@ def phrases(asked: str) -> list[str]:
     return kept
 
 
-def narrowed(connection: Connection, query: Select[Any], asked: str) -> Select[Any]:
-    """The query over stored traces, for those only that hold all that is asked."""
+def narrowed(connection: Connection, query: Select[Any], asked: str, before: int | None, most: int) -> Select[Any]:
+    """The query over stored traces, for the newest with a number under `before` that hold all that is asked: `most` at least,
+    if there are so many."""
     found = phrases(asked)
+    page = {"before": _PAST_ALL if before is None else before, "most": most}
     if connection.dialect.name == "sqlite":
-        return query.where(text(_IN_SQLITE).bindparams(asked=" AND ".join(f'"{phrase}"' for phrase in found)))
+        return query.where(text(_IN_SQLITE).bindparams(asked=" AND ".join(f'"{phrase}"' for phrase in found), **page))
     joined = " & ".join(f"({' <-> '.join(phrase.split())})" for phrase in found)
-    return query.where(text(_IN_POSTGRESQL).bindparams(asked=joined))
+    return query.where(text(_IN_POSTGRESQL).bindparams(asked=joined, **page))
 
 
 def told(prompt: str, steps: Iterable[str], answer: str) -> str:

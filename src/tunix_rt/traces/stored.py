@@ -265,7 +265,9 @@ def listed(
 def search(connection: Connection, words: str, *, after: str | None = None, limit: int = 50) -> Page:
     """A page of the traces whose prompt, steps or answer hold every word of `words`, newest first; "quoted words" stand
     side by side. Case does not matter."""
-    return _page(connection, searching.narrowed(connection, select(TABLE), words).order_by(TABLE.c.seq.desc()), after, limit)
+    before = None if after is None else _cursor(after)
+    found = searching.narrowed(connection, select(TABLE), words, before, limit + 1)
+    return _page(connection, found.order_by(TABLE.c.seq.desc()), after, limit)
 
 
 def count(connection: Connection) -> int:
