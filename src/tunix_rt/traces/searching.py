@@ -23,11 +23,18 @@ _IN_SQLITE = (
     "traces.seq IN (SELECT rowid FROM traces_words WHERE traces_words MATCH :asked AND rowid < :before "
     "ORDER BY rowid DESC LIMIT :most)"
 )
-_NEWEST = "@@ cast(:asked AS tsquery) AND seq < :before ORDER BY seq DESC LIMIT :most"
-_IN_POSTGRESQL = (
-    f"traces.seq IN ((SELECT seq FROM traces_words WHERE words {_NEWEST}) UNION ALL "
-    f"(SELECT seq FROM traces_unindexed WHERE to_tsvector('simple', told) {_NEWEST}))"
-)
+# PostgreSQL cannot know how often words occur together. A page of frequent ones lies among the newest traces; only if it does
+# not is the index asked, and OFFSET 0 keeps the planner from walking through all traces in place of that.
+_RECENT = 1_000
+_IN_POSTGRESQL = f"""traces.seq IN (
+WITH recent AS MATERIALIZED (
+    SELECT seq FROM (SELECT seq, words FROM traces_words WHERE seq < :before ORDER BY seq DESC LIMIT {_RECENT}) AS newest
+    WHERE words @@ cast(:asked AS tsquery) ORDER BY seq DESC LIMIT :most)
+SELECT seq FROM recent UNION ALL (
+    SELECT seq FROM (SELECT seq FROM traces_words WHERE words @@ cast(:asked AS tsquery) AND seq < :before OFFSET 0) AS every
+    WHERE (SELECT count(*) FROM recent) < :most ORDER BY seq DESC LIMIT :most) UNION ALL (
+    SELECT seq FROM traces_unindexed WHERE to_tsvector('simple', told) @@ cast(:asked AS tsquery) AND seq < :before
+    ORDER BY seq DESC LIMIT :most))"""
 _PAST_ALL = (1 << 63) - 1
 
 
