@@ -119,6 +119,16 @@ def test_a_search_without_words_is_refused(opened: Store) -> None:
         stored.search(connection, '" - " ')
 
 
+def test_pages_of_a_search_follow_each_other_to_the_end(opened: Store) -> None:
+    made = fill(opened, 205)  # on PostgreSQL: only noted
+    with opened.unit_of_work() as connection:
+        searching.catch_up(connection, 150)  # and now partly indexed
+        seen, after = [], None
+        while (page := stored.search(connection, "item", after=after, limit=20)).next:
+            seen, after = seen + prompts(page), page.next
+    assert seen + prompts(page) == [row.prompt for row in reversed(made)]
+
+
 def test_what_is_only_noted_is_found_like_what_is_indexed(opened: Store) -> None:
     fill(opened, searching.AT_ONCE + 1)
     with opened.unit_of_work() as connection:

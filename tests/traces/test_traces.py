@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tunix_rt import errors, traces
 from tunix_rt.traces import Trace
+from tunix_rt.values import jsonl_line
 
 LINE: dict[str, Any] = {
     "trace_version": "1.0",
@@ -82,3 +85,41 @@ def test_text_is_kept_exactly(tmp_path: Path) -> None:
     odd = LINE | {"prompt": " \t“Ünïcode”\u2028 \n"}
     path.write_text(json.dumps(odd, ensure_ascii=False) + "\n", encoding="utf-8")
     assert next(traces.read(path)).prompt == odd["prompt"]
+
+
+OPERANDS = st.one_of(st.integers(-(10**30), 10**30), st.text(max_size=8), st.booleans(), st.lists(st.integers(), max_size=3))
+CLAIMS = st.fixed_dictionaries({"op": st.text(max_size=4), "args": st.lists(OPERANDS, max_size=3), "result": OPERANDS})
+SAID = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=20).filter(str.strip)
+STEPS = st.fixed_dictionaries({"type": SAID, "content": SAID}, optional={"claims": st.lists(CLAIMS, max_size=2)})
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | SAID,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SAID, inner, max_size=3),
+    max_leaves=6,
+)
+TRACES = st.builds(
+    lambda prompt, steps, answer, meta: Trace.model_validate(
+        {
+            "prompt": prompt,
+            "steps": [{"i": i, **step} for i, step in enumerate(steps, 1)],
+            "final_answer": answer,
+            "meta": meta,
+        }
+    ),
+    SAID,
+    st.lists(STEPS, min_size=1, max_size=3),
+    SAID,
+    st.dictionaries(SAID, JSON, max_size=3),
+)
+
+
+@given(TRACES)
+def test_a_line_is_what_the_model_says_of_itself(trace: Trace) -> None:
+    body = trace.model_dump(mode="json", exclude_defaults=True)
+    assert json.dumps(trace.line()) == json.dumps({"trace_version": "1.0", **body, "meta": trace.meta})
+    assert trace.id == traces.id_of(trace.line())
+
+
+@given(TRACES)
+def test_all_forms_at_once_are_those_that_are_made_one_by_one(trace: Trace) -> None:
+    line = trace.line()
+    assert traces.forms(line) == (traces.id_of(line), traces.content_of(line), jsonl_line(line))

@@ -15,8 +15,11 @@ from tunix_rt.formats.core import BadRow
 
 class StrictRequest(Request):
     async def json(self) -> Any:
+        body = await self.body()
+        if (value := strict.quick(body)) is not None:
+            return value
         try:
-            return strict.loads((await self.body()).decode())
+            return strict.loads(body.decode())
         except BadRow as error:
             raise json.JSONDecodeError(error.message.rstrip("."), "", 0) from error
         except UnicodeDecodeError as error:

@@ -12,8 +12,8 @@ from tunix_rt.cli.console import Surface, table
 from tunix_rt.cli.indexing import index_words
 from tunix_rt.cli.look import show as told
 from tunix_rt.formats import Bad
-from tunix_rt.traces import Trace, stored
-from tunix_rt.traces.stored import Page
+from tunix_rt.traces import Trace, stored, waiting
+from tunix_rt.traces.stored import Entry, Page
 
 group = noun("traces", "Traces kept in the workspace's database.")
 After = Annotated[str | None, typer.Option(help="Continue after this cursor: the 'next' of the page before.")]
@@ -30,7 +30,7 @@ def add(
     reader = formats.Reader(file, None if format == "auto" else formats.named(format))
     bad: list[Bad] = []
     opened = store.open_store(surface.settings)
-    with surface.progress("reading") as update, opened.unit_of_work() as connection:
+    with surface.progress("reading") as update:
 
         def good() -> Iterator[Trace]:
             for number, found in enumerate(reader, start=1):
@@ -41,14 +41,20 @@ def add(
                 if number % 1_000 == 0:
                     update(number, 0, f"{number} rows")
 
-        made = stored.add_many(connection, good(), "cli", unique="content")
-        if bad:
-            lines = [f"  line {one.line}: {one.code}: {one.message}" for one in bad[:20]]
-            lines += [f"  and {len(bad) - 20} more"] if len(bad) > 20 else []
-            text = f"{file}: {len(bad)} bad line{'s' * (len(bad) > 1)}, so nothing was kept."
-            raise errors.Invalid("\n".join([text, *lines]), rejected=[one.report() for one in bad])
+        with waiting.beside(map(Entry.of, good()), surface.settings.home) as entries:
+            if bad:
+                raise _refused(file, bad)
+            with opened.unit_of_work() as connection:
+                made = stored.add_entries(connection, entries, "cli", unique="content")
     index_words(surface, opened)
     surface.emit({**made._asdict(), "rejected": []}, f"added {made.added}, already here {made.duplicates}")
+
+
+def _refused(file: Path, bad: list[Bad]) -> errors.Invalid:
+    lines = [f"  line {one.line}: {one.code}: {one.message}" for one in bad[:20]]
+    lines += [f"  and {len(bad) - 20} more"] if len(bad) > 20 else []
+    text = f"{file}: {len(bad)} bad line{'s' * (len(bad) > 1)}, so nothing was kept."
+    return errors.Invalid("\n".join([text, *lines]), rejected=[one.report() for one in bad])
 
 
 @command(group, "list")

@@ -4,7 +4,6 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import blake2b
 from statistics import median
 from typing import Any
 
@@ -62,7 +61,8 @@ def skeleton(prompt: str) -> str:
 class Tally:
     """Add each trace's JSONL object once, then read `composition` and `figures`.
 
-    Keeps 8 bytes for each length and each text, not the texts: distinct texts are counted by their 64-bit hashes.
+    Keeps 8 bytes for each length and each text, not the texts: distinct texts are counted by their 64-bit hashes. Those differ
+    from process to process and never leave this object.
     """
 
     def __init__(self, labels: Iterable[str] = ()) -> None:
@@ -70,7 +70,7 @@ class Tally:
         self._meta: Counter[tuple[str | None, ...]] = Counter()  # how often each combination of values occurs
         self._step_types: Counter[str] = Counter()
         self._lengths = array("q")  # those of LENGTHS, trace after trace
-        self._texts = array("Q")  # hashes of prompt, skeleton and answer, trace after trace
+        self._texts = array("q")  # hashes of prompt, skeleton and answer, trace after trace
         self._claims = self._with_claims = 0
 
     def add(self, line: Mapping[str, Any]) -> None:
@@ -84,7 +84,7 @@ class Tally:
                 self._claims += len(step["claims"])
                 self._with_claims += 1
         self._lengths.extend(lengths(texts))
-        self._texts.frombytes(_hash(prompt) + _hash(skeleton(prompt)) + _hash(answer))
+        self._texts.extend((hash(prompt), hash(skeleton(prompt)), hash(answer)))
 
     @property
     def count(self) -> int:
@@ -130,10 +130,6 @@ def lengths(texts: Sequence[str]) -> tuple[int, ...]:
     """Those of `LENGTHS`, of a trace's prompt, answer and step texts."""
     prompt, together = texts[0], " ".join(texts)
     return len(prompt), len(together) - len(texts) + 1, len(prompt.split()), len(together.split()), len(texts) - 2
-
-
-def _hash(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=8).digest()
 
 
 def _spread(lengths: Sequence[int]) -> Spread:

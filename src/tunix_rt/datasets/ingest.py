@@ -17,13 +17,15 @@ from tunix_rt import checking, errors, formats
 from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.manifests import DATA, Manifest, Source
 from tunix_rt.datasets.staging import own_name, staging, store
-from tunix_rt.formats import Bad, Reader
+from tunix_rt.formats import Bad
+from tunix_rt.formats.ahead import Ahead, Line
 from tunix_rt.store import Store
-from tunix_rt.traces import TRACE_VERSION, Trace, content_of, id_of, searching, stored, written
+from tunix_rt.traces import TRACE_VERSION, Trace, forms, searching, stored
 from tunix_rt.traces.stored import Entry
 from tunix_rt.values import atomic_writer, jsonl_line, merkle_root, sha256_file
 
 LISTED = 10_000  # bad lines kept in memory; a rejects file holds all of them
+_WORDS = "words"  # beside the data while it is staged: a line of words for each trace, so that the database waits for nothing
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -65,8 +67,10 @@ class Ingested(NamedTuple):
 class _Intake:
     """What has been read so far: traces once, rejects by code; 48 bytes are kept of each trace beside its tally."""
 
-    def __init__(self, reader: Reader, data: IO[bytes], rejects: IO[bytes] | None, *, judge: bool) -> None:
-        self.reader, self._data, self._rejects = reader, data, rejects
+    def __init__(
+        self, reader: Ahead, data: IO[bytes], words: IO[bytes] | None, rejects: IO[bytes] | None, *, judge: bool
+    ) -> None:
+        self.reader, self._data, self._words, self._rejects = reader, data, words, rejects
         self.verdicts = checking.Totals() if judge else None
         self.counted = Tally()
         self.rejected: list[Bad] = []
@@ -88,33 +92,35 @@ class _Intake:
         return (self._ids[at : at + 32].hex() for at in range(0, len(self._ids), 32))
 
     def entries(self, path: Path) -> Iterator[Entry]:
-        """What the database keeps of the traces written to `path`, in order."""
-        with path.open("rb") as file:
-            for at, (line, trace_id) in enumerate(zip(file, self.ids(), strict=True)):
-                trace = orjson.loads(line)
-                told = searching.told(trace["prompt"], (step["content"] for step in trace["steps"]), trace["final_answer"])
+        """What the database keeps of the traces written to `path`, in order; their words were written beside it."""
+        words = path.parent / _WORDS
+        with path.open(encoding="utf-8", newline="\n") as data, words.open(encoding="utf-8", newline="\n") as found:
+            for at, (line, told, trace_id) in enumerate(zip(data, found, self.ids(), strict=True)):
+                parent = stored.parent(orjson.loads(line)["meta"]) if '"parent":' in line else None
                 content = bytes(self._contents[16 * at : 16 * at + 16])
-                yield Entry(trace_id, content, stored.parent(trace["meta"]), line.decode().rstrip("\n"), told)
+                yield Entry(trace_id, content, parent, line[:-1], told[:-1])
 
-    def _take(self, line: int, trace: Trace) -> None:
-        wrong = _judged(trace, line, self.verdicts) if self.verdicts else None
+    def _take(self, number: int, line: Line) -> None:
+        wrong = _judged(line, number, self.verdicts) if self.verdicts else None
         if wrong:
             self._reject(wrong)
         else:
-            self._add(trace)
+            self._add(line)
 
-    def _add(self, trace: Trace) -> None:
-        line = trace.line()
-        content = content_of(line)
-        if content in self._seen:
+    def _add(self, line: Line) -> None:
+        found = forms(line)
+        if found.content in self._seen:
             self.duplicates += 1
             return
-        self._seen.add(content)
-        self._contents += content
-        self._ids += bytes.fromhex(id_of(line))
+        self._seen.add(found.content)
+        self._contents += found.content
+        self._ids += bytes.fromhex(found.id)
         self.counted.add(line)
-        self.absent += trace.meta["source"].get("reasoning") == "absent"
-        self._data.write(written(line))
+        self.absent += line["meta"]["source"].get("reasoning") == "absent"
+        self._data.write(found.body)
+        if self._words:
+            told = searching.told(line["prompt"], [step["content"] for step in line["steps"]], line["final_answer"])
+            self._words.write(told.encode() + b"\n")
 
     def _reject(self, found: Bad) -> None:
         self.by_code[found.code] += 1
@@ -124,19 +130,19 @@ class _Intake:
             self._rejects.write(jsonl_line({**found.report(), "raw": found.raw}))
 
 
-def _judged(trace: Trace, line: int, verdicts: checking.Totals) -> Bad | None:
+def _judged(line: Line, number: int, verdicts: checking.Totals) -> Bad | None:
     """What the checker, looking at the trace alone, finds wrong in it."""
-    check = checking.check(trace, line, "free")
+    check = checking.check(Trace.model_validate(line), number, "free")
     verdicts.add(check)
     if not check.wrong:
         return None
-    raw = jsonl_line(trace.line()).decode().rstrip("\n")
+    raw = jsonl_line(line).decode().rstrip("\n")
     if check.first_wrong is None:
         text = f"the answer is {check.answer.got!r}, but the steps reach {check.answer.expected!r}."
-        return Bad(line, "wrong_answer", "final_answer", text, raw)
+        return Bad(number, "wrong_answer", "final_answer", text, raw)
     step = check.steps[check.first_wrong - 1]
     text = f"step {step.i} says {step.got!r}, but {step.expected!r} is right ({step.kind})."
-    return Bad(line, "wrong_step", f"steps.{step.i - 1}.content", text, raw)
+    return Bad(number, "wrong_step", f"steps.{step.i - 1}.content", text, raw)
 
 
 def ingest(
@@ -164,14 +170,15 @@ def ingest(
     Conflict when the name is taken by other content. `rejects` gets every bad line in each case, raw text included.
     """
     chosen = _name(name if name is not None else _slug(path))
-    reader = Reader(path, None if format == "auto" else formats.named(format))
+    reader = Ahead(path, None if format == "auto" else formats.named(format))
     if rejects and rejects.exists() and rejects.samefile(path):
         raise errors.Invalid(f"the rejects would be written over {str(path)!r} itself; name another file.", path=str(rejects))
     with staging(datasets) as stage:
         with ExitStack() as stack:
             data = stack.enter_context(atomic_writer(stage / DATA))
             kept = stack.enter_context(atomic_writer(rejects)) if rejects else None
-            intake = _Intake(reader, data, kept, judge=check)
+            words = stack.enter_context((stage / _WORDS).open("wb")) if opened else None
+            intake = _Intake(reader, data, words, kept, judge=check)
             intake.run(update)
         rejected = sum(intake.by_code.values())
         if rejected and (not skip_bad or not intake.counted.count):
@@ -202,7 +209,7 @@ def _refused(path: Path, intake: _Intake, count: int) -> Refused:
 
 
 def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Manifest:
-    rows, form, counted = intake.reader.rows, intake.reader.format, intake.counted
+    rows, form, counted = intake.reader, intake.reader.format, intake.counted
     assert form is not None
     source = Source(
         file=rows.path.name,

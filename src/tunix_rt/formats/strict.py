@@ -18,13 +18,15 @@ def quick(line: bytes) -> Any:
     """The value of a line that is in order, cheaper than `loads`; None for every other line, and for some that are.
 
     Its parser keeps the last of two equal keys, so the value is written out again: a key that was lost took its colon with it.
-    An escaped colon or NUL, deep nesting and long numbers are left to `loads`.
+    An escaped colon or NUL and long numbers are left to `loads`, and whatever is too deep.
     """
-    if (b"\\" in line and (b"\\u003" in line or b"\\u0000" in line)) or line.count(b"{") + line.count(b"[") > DEEPEST:
+    if b"\\" in line and (b"\\u003" in line or b"\\u0000" in line):
         return None
     try:
         value = orjson.loads(line)
     except ValueError:
+        return None
+    if line.count(b"{") + line.count(b"[") > DEEPEST and _deeper(value, DEEPEST):
         return None
     if orjson.dumps(value).count(b":") != line.count(b":") or _TOO_LONG in line.translate(_FIGURES):
         return None

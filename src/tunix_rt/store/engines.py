@@ -20,6 +20,10 @@ from tunix_rt.settings import Settings
 from tunix_rt.store import migrating
 
 BUSY_SECONDS = 30.0
+LOADING_KIB, _CACHE_KIB = 65_536, 2_000
+# A search is planned for its own words, since what suits a rare one takes forever with one that is everywhere; and by one
+# process, since to start another takes ten times as long as a page does.
+_PLANNING = {"plan_cache_mode": "force_custom_plan", "max_parallel_workers_per_gather": "0"}
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "sqlite": "sqlite"}
 
 
@@ -75,7 +79,8 @@ def open_store(settings: Settings) -> Store:
         store = Store(_sqlite(url, "IMMEDIATE"), _sqlite(url, "DEFERRED"))
     else:
         store = Store(
-            _postgresql(url, "READ COMMITTED"), _postgresql(url, "REPEATABLE READ", default_transaction_read_only="on")
+            _postgresql(url, "READ COMMITTED"),
+            _postgresql(url, "REPEATABLE READ", default_transaction_read_only="on", **_PLANNING),
         )
     try:
         with _explained(store):
@@ -126,6 +131,21 @@ def _postgresql(url: URL, isolation: IsolationLevel, **parameters: str) -> Engin
     return create_engine(
         url, isolation_level=isolation, connect_args=arguments, pool_size=16, max_overflow=16, pool_pre_ping=True
     )
+
+
+@contextmanager
+def loading(connection: Connection) -> Iterator[None]:
+    """Room for the pages of the indexes while very many rows come, so that SQLite need not write the same page again and again.
+
+    Given back afterwards: a connection's own 2 MB are enough for everything else.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{LOADING_KIB}")
+    try:
+        yield
+    finally:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
 
 @contextmanager
