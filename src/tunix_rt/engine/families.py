@@ -1,0 +1,193 @@
+"""Tunix's model of each family, made to compute what its config says, and its vocabulary projection taken apart.
+
+google-tunix 0.1.7 leaves parts of a config unused: Llama and Qwen 3 rotate at base 1,000,000 whatever it says, Gemma 2 at
+10,000, Gemma 3 has one fixed layer pattern, and both Gemmas place their sliding window by the wrong count once rows are packed
+or a cache is a ring. `configure` binds those module functions to the shape at hand. One process runs one model, so a
+module-level binding is enough; see decisions 0001 and 0009.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from tunix.models.gemma import model as gemma2
+from tunix.models.gemma import params_safetensors as gemma2_params
+from tunix.models.gemma3 import model as gemma3
+from tunix.models.gemma3 import params_safetensors as gemma3_params
+from tunix.models.llama3 import model as llama
+from tunix.models.llama3 import params as llama_params
+from tunix.models.qwen2 import model as qwen2
+from tunix.models.qwen2 import params as qwen2_params
+from tunix.models.qwen3 import model as qwen3
+from tunix.models.qwen3 import params as qwen3_params
+
+from tunix_rt.models.shapes import Family, Rope, Shape
+
+_LLAMA_ROPE, _QWEN3_ROPE, _GEMMA2_ROPE = llama.apply_rope, qwen3.apply_rope, gemma2.apply_rope
+_ages: list[jax.Array] = []
+HEAD = "BTD,DV->BTV"  # the einsum of an untied vocabulary projection, and of nothing else
+
+
+class Parts(NamedTuple):
+    """A family in Tunix: the model's class and module, and its table of Hub names."""
+
+    module: Any
+    model: type[nnx.Module]
+    names: Callable[[Any], dict[str, Any]]
+
+
+PARTS: dict[Family, Parts] = {
+    "llama": Parts(llama, llama.Llama3, llama_params._get_key_and_transform_mapping),
+    "qwen2": Parts(qwen2, qwen2.Qwen2, qwen2_params._get_key_and_transform_mapping),
+    "qwen3": Parts(qwen3, qwen3.Qwen3, qwen3_params._get_key_and_transform_mapping),
+    "gemma2": Parts(gemma2, gemma2.Gemma, gemma2_params._get_key_and_transform_mapping),
+    "gemma3": Parts(gemma3, gemma3.Gemma3, gemma3_params._get_key_and_transform_mapping),
+}
+
+
+def configure(shape: Shape) -> Any:
+    """Tunix's `ModelConfig` of the shape, after binding what Tunix would not take from it."""
+    sizes = {
+        "num_layers": shape.layers,
+        "embed_dim": shape.embed,
+        "hidden_dim": shape.hidden,
+        "num_heads": shape.heads,
+        "head_dim": shape.head_dim,
+        "num_kv_heads": shape.kv_heads,
+    }
+    if shape.family in ("gemma2", "gemma3"):
+        return _gemma(shape, sizes)
+    plain = {**sizes, "vocab_size": shape.vocab, "norm_eps": shape.norm_eps, "rope_theta": shape.rope.theta}
+    if shape.family == "llama":
+        llama.apply_rope = _rotation(_LLAMA_ROPE, shape.rope)
+        return llama.ModelConfig(**plain, weight_tying=shape.tied)
+    if shape.family == "qwen3":
+        qwen3.apply_rope = _rotation(_QWEN3_ROPE, shape.rope)
+        return qwen3.ModelConfig(**plain, use_tied_embedding=shape.tied)
+    return qwen2.ModelConfig(**plain, use_tied_embedding=shape.tied)
+
+
+def _gemma(shape: Shape, sizes: dict[str, int]) -> Any:
+    gemma2._create_sliding_mask = _window_of_rows
+    gemma3.create_sliding_window_mask = _window_of_cache
+    if shape.family == "gemma2":
+        gemma2.apply_rope = functools.partial(_GEMMA2_ROPE, max_wavelength=shape.rope.theta)
+        kinds = gemma2.AttentionType
+        return gemma2.ModelConfig(
+            **sizes,
+            num_embed=shape.vocab,
+            final_logit_softcap=shape.final_cap,
+            attn_logits_soft_cap=shape.attention_cap,
+            use_post_attn_norm=True,
+            use_post_ffw_norm=True,
+            attention_types=tuple(kinds.LOCAL_SLIDING if local else kinds.GLOBAL for local in shape.local),
+            sliding_window_size=shape.window,
+        )
+    kinds = gemma3.AttentionType
+    gemma3.GEMMA3_ATTENTION_PATTERN = tuple(kinds.LOCAL_SLIDING if local else kinds.GLOBAL for local in shape.local)
+    scale = gemma3.QueryPreAttentionNormalisation
+    by_head = shape.query_scalar == shape.head_dim
+    return gemma3.ModelConfig(
+        **sizes,
+        num_embed=shape.vocab,
+        sliding_window_size=shape.window,
+        local_base_frequency=shape.local_rope.theta,
+        global_base_frequency=shape.rope.theta,
+        local_scale_factor=shape.local_rope.factor,
+        global_scale_factor=shape.rope.factor,
+        query_pre_attn_norm=scale.BY_ONE_OVER_SQRT_HEAD_DIM if by_head else scale.BY_ONE_OVER_SQRT_EMBED_DIM_DIV_NUM_HEADS,
+        param_dtype=jnp.float32,
+    )
+
+
+def _rotation(plain: Callable[..., jax.Array], rope: Rope) -> Callable[..., jax.Array]:
+    if rope.scaling == "none":
+        return functools.partial(plain, rope_theta=rope.theta)
+    return functools.partial(_rotate, rope)
+
+
+def _rotate(rope: Rope, inputs: jax.Array, positions: jax.Array, head_dim: int) -> jax.Array:
+    """RoPE (Su et al. 2021) with stretched frequencies. inputs: [B, L, heads, head_dim]; positions: [B, L]."""
+    angles = positions[..., None, None] * jnp.asarray(frequencies(rope, head_dim))
+    sin, cos = jnp.sin(angles), jnp.cos(angles)
+    first, second = jnp.split(inputs, 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(inputs.dtype)
+
+
+def frequencies(rope: Rope, head_dim: int) -> np.ndarray:
+    """[head_dim / 2] radians a position. "llama3": long waves stretched, short ones kept, between them a blend
+    (the rule of Llama 3.1, `transformers.modeling_rope_utils`)."""
+    plain = rope.theta ** -(np.arange(0, head_dim, 2) / head_dim)
+    if rope.scaling != "llama3":
+        return np.asarray(plain / rope.factor, np.float32)
+    turns = rope.context * plain / (2 * math.pi)
+    kept = np.clip((turns - rope.low) / (rope.high - rope.low), 0.0, 1.0)
+    return np.asarray((1 - kept) * plain / rope.factor + kept * plain, np.float32)
+
+
+@contextmanager
+def ages(of_slots: jax.Array) -> Iterator[None]:
+    """While tracing inside, sliding layers see a cache slot by its age: [B, slots], 0 for the token that asks."""
+    _ages.append(of_slots)
+    try:
+        yield
+    finally:
+        _ages.pop()
+
+
+def _window_of_cache(attention_mask: jax.Array, sliding_window_size: int) -> jax.Array:
+    """Gemma 3 asks for this with a single query in each row."""
+    if not _ages:
+        return jnp.ones_like(attention_mask)  # one query, and no cache: it sees itself
+    return (_ages[-1] < sliding_window_size)[:, None, :]
+
+
+def _window_of_rows(segment_pos: jax.Array, cache_len: int, sliding_window_size: int) -> jax.Array:
+    """Gemma 2's window, counted along the row and not from positions, which start again at each packed example."""
+    if _ages:
+        return (_ages[-1] < sliding_window_size)[:, None, :]
+    rows = jnp.arange(segment_pos.shape[1])[:, None] - jnp.arange(cache_len)[None, :]
+    return (jnp.abs(rows) < sliding_window_size)[None]
+
+
+@contextmanager
+def final_hidden(model: nnx.Module) -> Iterator[list[jax.Array]]:
+    """While tracing inside, `model(...)` makes no logits; the list holds the final hidden states, [B, L, embed].
+
+    The model is still called as a whole, because qwix's adapters live in that call only.
+    """
+    kept: list[jax.Array] = []
+    owner, name = _head(model)
+    project = getattr(owner, name)
+
+    def keep(self: Any, hidden: jax.Array) -> jax.Array:
+        if getattr(self, "einsum_str", HEAD) != HEAD:
+            return project(self, hidden)
+        kept.append(hidden)
+        return hidden
+
+    setattr(owner, name, keep)
+    try:
+        yield kept
+    finally:
+        setattr(owner, name, project)
+
+
+def _head(model: Any) -> tuple[Any, str]:
+    """Class and method that project to the vocabulary."""
+    return (type(model.lm_head), "__call__") if hasattr(model, "lm_head") else (type(model.embedder), "decode")
+
+
+def project(model: Any, hidden: jax.Array) -> jax.Array:
+    """float32 logits [N, vocabulary] of final hidden states [N, embed], as the model itself would make them."""
+    logits = model.lm_head(hidden[None])[0] if hasattr(model, "lm_head") else model.embedder.decode(hidden)
+    cap = getattr(model, "final_logits_softcap", None)
+    if cap is not None:
+        logits = jnp.tanh(logits / cap) * cap
+    return logits.astype(jnp.float32)
