@@ -128,6 +128,18 @@ class MaskJob(Value):
     device: Device = "cpu"
 
 
+class ExportJob(Value):
+    """What run `run_id` made of a base model, as files others load: the merged weights, or the adapter alone."""
+
+    kind: Literal["export"] = "export"
+    run_id: str
+    model: str
+    model_digest: str
+    adapter_digest: str
+    form: Literal["merged", "adapter"] = "merged"
+    device: Device = "cpu"
+
+
 ProbeEnd = Literal["done", "hang", "stubborn", "family", "exception", "nan_loss", "out_of_memory", "disk_full", "silent"]
 
 
@@ -140,7 +152,7 @@ class ProbeJob(Value):
     seconds: float = Field(default=0.0, ge=0)
 
 
-Job = TrainJob | GenerateJob | MaskJob | ProbeJob
+Job = TrainJob | GenerateJob | MaskJob | ExportJob | ProbeJob
 Item = TypeVar("Item")
 
 
@@ -168,8 +180,8 @@ def write(folder: Path, job: Job, inputs: Inputs) -> None:
 def read(folder: Path) -> tuple[Job, Inputs]:
     path = folder / "config.json"
     data = values.read_json(path)
-    kinds: dict[str, type[TrainJob] | type[GenerateJob] | type[MaskJob] | type[ProbeJob]]
-    kinds = {"train": TrainJob, "generate": GenerateJob, "masks": MaskJob, "probe": ProbeJob}
+    kinds: dict[str, type[TrainJob] | type[GenerateJob] | type[MaskJob] | type[ExportJob] | type[ProbeJob]]
+    kinds = {"train": TrainJob, "generate": GenerateJob, "masks": MaskJob, "export": ExportJob, "probe": ProbeJob}
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in kinds:
         raise errors.Invalid(f"{path}: 'kind' is {kind!r}; known: {', '.join(kinds)}.", path=str(path), field="kind")

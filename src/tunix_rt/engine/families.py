@@ -8,7 +8,7 @@ module-level binding is enough; see decisions 0001 and 0009.
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from tunix.models.qwen2 import params as qwen2_params
 from tunix.models.qwen3 import model as qwen3
 from tunix.models.qwen3 import params as qwen3_params
 
+from tunix_rt import errors
 from tunix_rt.models.shapes import Family, Rope, Shape
 
 _LLAMA_ROPE, _QWEN3_ROPE, _GEMMA2_ROPE = llama.apply_rope, qwen3.apply_rope, gemma2.apply_rope
@@ -131,6 +132,31 @@ def frequencies(rope: Rope, head_dim: int) -> np.ndarray:
     return np.asarray((1 - kept) * plain / rope.factor + kept * plain, np.float32)
 
 
+def projections(model: Any, targets: Sequence[str]) -> list[str]:
+    """Tunix's modules that hold the projections q, k, v, o, gate, up, down; the Gemmas fuse some of them.
+
+    `errors.Invalid` when only a part of a fused one is asked for: its adapter would reach the rest as well.
+    """
+    attention = model.layers[0].attn
+    if hasattr(attention, "q_proj"):
+        return [f"{target}_proj" for target in targets]
+    fused = "qkv" if hasattr(attention, "qkv_einsum") else "kv"
+    asked = [target for target in targets if target in fused]
+    if asked and len(asked) < len(fused):
+        raise errors.Invalid(
+            f"'tuning.targets' has {', '.join(asked)}; this model holds {', '.join(fused)} in one weight: name all or none.",
+            field="tuning.targets",
+        )
+    names = dict.fromkeys(fused, f"{fused}_einsum") | {"o": "attn_vec_einsum"}
+    names |= {target: f"{target}_proj" for target in ("gate", "up", "down")}
+    return list(dict.fromkeys(names.get(target, "q_einsum") for target in targets))
+
+
+def input_axis(weight: str) -> int:
+    """Which axis of a projection's weight takes the input; it comes first except in the Gemmas' query, key and value."""
+    return {"q_einsum.w": 1, "kv_einsum.w": 2, "qkv_einsum.w": 2}.get(".".join(weight.split(".")[-2:]), 0)
+
+
 @contextmanager
 def ages(of_slots: jax.Array) -> Iterator[None]:
     """While tracing inside, sliding layers see a cache slot by its age: [B, slots], 0 for the token that asks."""
@@ -145,15 +171,15 @@ def _window_of_cache(attention_mask: jax.Array, sliding_window_size: int) -> jax
     """Gemma 3 asks for this with a single query in each row."""
     if not _ages:
         return jnp.ones_like(attention_mask)  # one query, and no cache: it sees itself
-    return (_ages[-1] < sliding_window_size)[:, None, :]
+    return jnp.less(_ages[-1], sliding_window_size)[:, None, :]
 
 
 def _window_of_rows(segment_pos: jax.Array, cache_len: int, sliding_window_size: int) -> jax.Array:
     """Gemma 2's window, counted along the row and not from positions, which start again at each packed example."""
     if _ages:
-        return (_ages[-1] < sliding_window_size)[:, None, :]
+        return jnp.less(_ages[-1], sliding_window_size)[:, None, :]
     rows = jnp.arange(segment_pos.shape[1])[:, None] - jnp.arange(cache_len)[None, :]
-    return (jnp.abs(rows) < sliding_window_size)[None]
+    return jnp.less(jnp.abs(rows), sliding_window_size)[None]
 
 
 @contextmanager
@@ -190,4 +216,4 @@ def project(model: Any, hidden: jax.Array) -> jax.Array:
     cap = getattr(model, "final_logits_softcap", None)
     if cap is not None:
         logits = jnp.tanh(logits / cap) * cap
-    return logits.astype(jnp.float32)
+    return jnp.asarray(logits, jnp.float32)

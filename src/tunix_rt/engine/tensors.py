@@ -27,13 +27,13 @@ _DERIVED = re.compile(r".*rotary_emb\.inv_freq")
 
 
 class Place(NamedTuple):
-    """Where a Hub tensor lives: the parameter's dotted path, its index in a fused parameter, and how to turn it.
+    """Where a Hub tensor lives: the parameter's dotted path, its piece of a fused parameter, and how to turn it.
 
     Hub to Tunix: transpose if `turned`, reshape to `shape` if any, then `order` the axes.
     """
 
     path: str
-    index: int | None = None
+    piece: int | None = None
     turned: bool = False
     shape: tuple[int, ...] | None = None
     order: tuple[int, ...] | None = None
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
     def outwards(self, parameter: np.ndarray) -> np.ndarray:
         """The Hub tensor of a parameter's value; the inverse of `inwards`."""
-        array = parameter if self.index is None else parameter[self.index]
+        array = parameter if self.piece is None else parameter[self.piece]
         array = array.transpose(tuple(np.argsort(self.order))) if self.order else array
         if self.turned and self.shape:
             array = array.reshape(_rows(self), -1)
@@ -105,7 +105,7 @@ def load(folder: Path, shape: Shape, dtype: Any) -> nnx.Module:
         if spot is None or spot.path not in wanted:
             _spare(name, tensors, shape, folder)
         else:
-            filled.setdefault(spot.path, {})[spot.index] = spot.inwards(array)
+            filled.setdefault(spot.path, {})[spot.piece] = spot.inwards(array)
     device = jax.devices()[0]
     for path, variable in wanted.items():
         array = _joined(filled.get(path, {}), path, variable.shape, folder)

@@ -15,7 +15,7 @@ from flax import nnx
 from safetensors.numpy import load_file, save
 
 from tunix_rt import errors, values
-from tunix_rt.engine import tensors
+from tunix_rt.engine import families, tensors
 from tunix_rt.jobs import Full, Lora
 from tunix_rt.models import shapes
 from tunix_rt.models.shapes import Shape
@@ -36,16 +36,10 @@ def load(folder: Path, dtype: Any = jnp.float32) -> nnx.Module:
 
 def add_lora(model: nnx.Module, lora: Lora, seed: int) -> nnx.Module:
     """The model with seeded adapters on the chosen projections; B starts at zero, so its output is unchanged."""
-    provider = qwix.LoraProvider(
-        module_path=f".*({'|'.join(f'{target}_proj' for target in lora.targets)})", rank=lora.rank, alpha=lora.alpha
-    )
-    example = {
-        "input_tokens": jnp.ones((1, 2), jnp.int32),
-        "positions": jnp.zeros((1, 2), jnp.int32),
-        "cache": None,
-        "attention_mask": jnp.ones((1, 2, 2), jnp.bool_),
-    }
-    return qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **example)
+    modules = families.projections(model, lora.targets)
+    provider = qwix.LoraProvider(module_path=f".*({'|'.join(modules)})", rank=lora.rank, alpha=lora.alpha)
+    tokens, mask = jnp.ones((1, 2), jnp.int32), jnp.ones((1, 2, 2), jnp.bool_)
+    return qwix.apply_lora_to_model(model, provider, tokens, jnp.zeros_like(tokens), None, mask, rngs=nnx.Rngs(seed))
 
 
 def trained(model: nnx.Module, tuning: Lora | Full) -> dict[str, np.ndarray]:
@@ -83,6 +77,7 @@ def merge_adapter(model: nnx.Module, folder: Path, *, base: str, digest: str) ->
 
 
 def _lora_updates(tensors: dict[str, np.ndarray], scale: float) -> dict[str, jax.Array]:
-    """Update of each weight. A: [..., rank], B: [rank, ...]; their product has the weight's shape."""
+    """Update of each weight: A [inputs..., rank] times B [rank, outputs...], the axes in the weight's own order."""
     names = sorted(name.removesuffix("_lora_a") for name in tensors if name.endswith("_lora_a"))
-    return {name: scale * jnp.tensordot(tensors[f"{name}_lora_a"], tensors[f"{name}_lora_b"], axes=1) for name in names}
+    products = {name: jnp.tensordot(tensors[f"{name}_lora_a"], tensors[f"{name}_lora_b"], axes=1) for name in names}
+    return {name: scale * jnp.moveaxis(product, 0, families.input_axis(name)) for name, product in products.items()}
