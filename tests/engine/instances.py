@@ -15,7 +15,7 @@ BASE: dict[str, Any] = {
     "vocab_size": 259,
     "hidden_size": 48,
     "intermediate_size": 96,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "max_position_embeddings": 4096,
@@ -32,6 +32,7 @@ LLAMA3 = {
     "original_max_position_embeddings": 32,
 }
 WINDOWED = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 9}
+MIXED = ["sliding_attention", "full_attention"]
 INSTANCES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", {"tie_word_embeddings": True, "rope_parameters": {"rope_type": "default", "rope_theta": 1e5}}),
     "llama-untied": ("LlamaConfig", {"tie_word_embeddings": False, "head_dim": 32, "rms_norm_eps": 1e-5}),
@@ -42,8 +43,8 @@ INSTANCES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("Qwen3Config", {"head_dim": 16, "rope_parameters": {"rope_type": "default", "rope_theta": 5e6}}),
     "gemma2": ("Gemma2Config", WINDOWED),
     "gemma2-fused": ("Gemma2Config", {**WINDOWED, "num_key_value_heads": 4}),
-    "gemma3": ("Gemma3TextConfig", {**WINDOWED, "num_hidden_layers": 7, "num_key_value_heads": 1}),
-    "gemma3-grouped": ("Gemma3TextConfig", {**WINDOWED, "num_hidden_layers": 7, "query_pre_attn_scalar": 12}),
+    "gemma3": ("Gemma3TextConfig", {**WINDOWED, "layer_types": MIXED, "num_key_value_heads": 1}),
+    "gemma3-grouped": ("Gemma3TextConfig", {**WINDOWED, "layer_types": MIXED, "query_pre_attn_scalar": 12}),
 }
 ONE_EACH = ("llama", "qwen2", "qwen3", "gemma2", "gemma3")
 

@@ -9,10 +9,11 @@ import instances
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from tunix_rt import errors, models, settings
-from tunix_rt.engine import families, loss, packing, tensors, weights
+from tunix_rt.engine import loss, packing, tensors, weights
 from tunix_rt.engine.prompts import Example
 from tunix_rt.jobs import Batch, Lora
 from tunix_rt.models import imports, shapes
@@ -92,23 +93,21 @@ def test_packed_examples_have_the_loss_they_have_alone_and_every_adapter_learns(
         alone.append(float(torch.nn.functional.cross_entropy(logits[3:-1], torch.tensor(example.tokens[4:]))))
     tuned = weights.add_lora(weights.load(folder), Lora(rank=2), seed=1)
     lengths = [len(example.tokens) - 4 for example in examples]
-    assert float(loss.lean_loss(tuned, **loss.model_input(micro))) == pytest.approx(
+    assert float(nnx.jit(loss.lean_loss)(tuned, **loss.model_input(micro))) == pytest.approx(
         np.average(alone, weights=lengths), abs=1e-4
     )
-    state = weights.nnx.grad(loss.lean_loss, argnums=weights.nnx.DiffState(0, weights.nnx.LoRAParam))(
-        tuned, **loss.model_input(micro)
-    )
-    moved = {str(path[-1]): bool(np.asarray(leaf[...]).any()) for path, leaf in weights.nnx.to_flat_state(state)}
-    assert {name for name, value in moved.items() if name.endswith("_lora_b")} and all(
-        value for name, value in moved.items() if name.endswith("_lora_b")
-    )
+    gradient = nnx.jit(nnx.grad(loss.lean_loss, argnums=nnx.DiffState(0, nnx.LoRAParam)))
+    found = nnx.to_flat_state(gradient(tuned, **loss.model_input(micro)))
+    moved = {".".join(map(str, path)): bool(np.asarray(leaf[...]).any()) for path, leaf in found}
+    assert [path for path, any_moved in moved.items() if path.endswith("_lora_b") and not any_moved] == []
+    assert sum(path.endswith("_lora_b") for path in moved) >= 2 * 5
 
 
 def test_hub_tensors_come_back_as_they_were(made: Any) -> None:
     for name in ("llama-untied", "qwen2", "gemma2", "gemma2-fused", "gemma3"):
         folder, _ = made(name)
         model = weights.load(folder)
-        state = {".".join(map(str, path)): leaf for path, leaf in families.nnx.to_flat_state(families.nnx.state(model))}
+        state = {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.state(model))}
         stored = load_file(folder / "model.safetensors")
         places = tensors.hub_names(folder, weights.shape(folder))
         assert set(places) == set(stored) - ({"lm_head.weight"} if name != "llama-untied" else set())
@@ -124,7 +123,7 @@ REFUSED = {
     "hidden_act": ("llama", {"hidden_act": "gelu"}),
     "quantization_config": ("llama", {"quantization_config": {"bits": 4}}),
     "use_sliding_window": ("qwen2", {"use_sliding_window": True}),
-    "layer_types": ("gemma3", {"layer_types": ["chunked_attention"] * 7}),
+    "layer_types": ("gemma3", {"layer_types": ["chunked_attention"] * 2}),
     "query_pre_attn_scalar": ("gemma2", {"query_pre_attn_scalar": 144}),
     "final_logit_softcapping": ("gemma3", {"final_logit_softcapping": 30.0}),
     "use_bidirectional_attention": ("gemma3", {"use_bidirectional_attention": True}),
@@ -145,7 +144,7 @@ def test_a_config_that_cannot_be_followed_is_refused_by_key(key: str, made: Any)
 
 
 def test_old_and_new_spellings_of_rope_mean_the_same() -> None:
-    common = {key: value for key, value in instances.BASE.items()}
+    common = dict(instances.BASE)
     old = {**common, "model_type": "gemma3_text", "sliding_window": 9, "rope_theta": 2e5, "rope_local_base_freq": 3e4}
     old |= {"head_dim": 12, "query_pre_attn_scalar": 12}
     new = {key: value for key, value in old.items() if not key.startswith("rope")}
@@ -200,7 +199,7 @@ def test_shards_are_read_and_a_missing_one_is_named(made: Any, tmp_path: Path) -
 
 def test_half_precision_is_read_exactly_even_beside_float32(made: Any, tmp_path: Path) -> None:
     """Tunix's loader takes a whole file in the type of its first tensor."""
-    folder, model = made("llama")
+    _, model = made("llama")
     mixed = model.__class__(model.config)
     mixed.load_state_dict(model.state_dict())
     mixed.model.embed_tokens.to(torch.bfloat16)
@@ -219,7 +218,7 @@ def test_what_is_no_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(errors.Invalid, match=r"has no config\.json"):
         models.fetch(home, str(tmp_path / "empty"))
     with pytest.raises(errors.NotFound, match="no folder, no GGUF file and no Hub id"):
-        models.fetch(home, "no such thing")
+        models.fetch(home, "no-such-thing")
     with pytest.raises(errors.NotFound, match="models pull"):
         models.prepare(home, "../../etc")
     cut = tmp_path / "model.safetensors"

@@ -7,6 +7,7 @@ module-level binding is enough; see decisions 0001 and 0009.
 """
 
 import functools
+import importlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,40 +17,42 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from tunix.models.gemma import model as gemma2
-from tunix.models.gemma import params_safetensors as gemma2_params
-from tunix.models.gemma3 import model as gemma3
-from tunix.models.gemma3 import params_safetensors as gemma3_params
-from tunix.models.llama3 import model as llama
-from tunix.models.llama3 import params as llama_params
-from tunix.models.qwen2 import model as qwen2
-from tunix.models.qwen2 import params as qwen2_params
-from tunix.models.qwen3 import model as qwen3
-from tunix.models.qwen3 import params as qwen3_params
 
 from tunix_rt import errors
 from tunix_rt.models.shapes import Family, Rope, Shape
 
-_LLAMA_ROPE, _QWEN3_ROPE, _GEMMA2_ROPE = llama.apply_rope, qwen3.apply_rope, gemma2.apply_rope
+_plain: dict[Family, Callable[..., jax.Array]] = {}  # Tunix's own rotations, before they are bound to a base
 _ages: list[jax.Array] = []
 HEAD = "BTD,DV->BTV"  # the einsum of an untied vocabulary projection, and of nothing else
 
 
 class Parts(NamedTuple):
-    """A family in Tunix: the model's class and module, and its table of Hub names."""
+    """A family in Tunix: its package, the model's class, and the module with the table of Hub names."""
 
-    module: Any
-    model: type[nnx.Module]
-    names: Callable[[Any], dict[str, Any]]
+    package: str
+    model: str
+    names: str
 
 
 PARTS: dict[Family, Parts] = {
-    "llama": Parts(llama, llama.Llama3, llama_params._get_key_and_transform_mapping),
-    "qwen2": Parts(qwen2, qwen2.Qwen2, qwen2_params._get_key_and_transform_mapping),
-    "qwen3": Parts(qwen3, qwen3.Qwen3, qwen3_params._get_key_and_transform_mapping),
-    "gemma2": Parts(gemma2, gemma2.Gemma, gemma2_params._get_key_and_transform_mapping),
-    "gemma3": Parts(gemma3, gemma3.Gemma3, gemma3_params._get_key_and_transform_mapping),
+    "llama": Parts("tunix.models.llama3", "Llama3", "params"),
+    "qwen2": Parts("tunix.models.qwen2", "Qwen2", "params"),
+    "qwen3": Parts("tunix.models.qwen3", "Qwen3", "params"),
+    "gemma2": Parts("tunix.models.gemma", "Gemma", "params_safetensors"),
+    "gemma3": Parts("tunix.models.gemma3", "Gemma3", "params_safetensors"),
 }
+
+
+def module(family: Family) -> Any:
+    """Tunix's module of the family. Only the one that runs is imported."""
+    return importlib.import_module(f"{PARTS[family].package}.model")
+
+
+def names(shape: Shape, config: Any) -> dict[str, Any]:
+    """Tunix's table: pattern of a Hub name -> (path in the model, how to turn the tensor)."""
+    parts = PARTS[shape.family]
+    table = importlib.import_module(f"{parts.package}.{parts.names}")._get_key_and_transform_mapping(config)
+    return dict(table)
 
 
 def configure(shape: Shape) -> Any:
@@ -66,38 +69,41 @@ def configure(shape: Shape) -> Any:
         return _gemma(shape, sizes)
     plain = {**sizes, "vocab_size": shape.vocab, "norm_eps": shape.norm_eps, "rope_theta": shape.rope.theta}
     if shape.family == "llama":
-        llama.apply_rope = _rotation(_LLAMA_ROPE, shape.rope)
-        return llama.ModelConfig(**plain, weight_tying=shape.tied)
-    if shape.family == "qwen3":
-        qwen3.apply_rope = _rotation(_QWEN3_ROPE, shape.rope)
-        return qwen3.ModelConfig(**plain, use_tied_embedding=shape.tied)
-    return qwen2.ModelConfig(**plain, use_tied_embedding=shape.tied)
+        return _rotating(shape).ModelConfig(**plain, weight_tying=shape.tied)
+    tunix = _rotating(shape) if shape.family == "qwen3" else module(shape.family)
+    return tunix.ModelConfig(**plain, use_tied_embedding=shape.tied)
+
+
+def _rotating(shape: Shape) -> Any:
+    """The module, its rotation bound to the shape's base."""
+    tunix = module(shape.family)
+    tunix.apply_rope = _rotation(_plain.setdefault(shape.family, tunix.apply_rope), shape.rope)
+    return tunix
 
 
 def _gemma(shape: Shape, sizes: dict[str, int]) -> Any:
-    gemma2._create_sliding_mask = _window_of_rows
-    gemma3.create_sliding_window_mask = _window_of_cache
+    tunix = module(shape.family)
+    kinds = tunix.AttentionType
+    pattern = tuple(kinds.LOCAL_SLIDING if local else kinds.GLOBAL for local in shape.local)
+    common = {**sizes, "num_embed": shape.vocab, "sliding_window_size": shape.window}
     if shape.family == "gemma2":
-        gemma2.apply_rope = functools.partial(_GEMMA2_ROPE, max_wavelength=shape.rope.theta)
-        kinds = gemma2.AttentionType
-        return gemma2.ModelConfig(
-            **sizes,
-            num_embed=shape.vocab,
+        tunix._create_sliding_mask = _window_of_rows
+        rotate = _plain.setdefault("gemma2", tunix.apply_rope)
+        tunix.apply_rope = functools.partial(rotate, max_wavelength=shape.rope.theta)
+        return tunix.ModelConfig(
+            **common,
             final_logit_softcap=shape.final_cap,
             attn_logits_soft_cap=shape.attention_cap,
             use_post_attn_norm=True,
             use_post_ffw_norm=True,
-            attention_types=tuple(kinds.LOCAL_SLIDING if local else kinds.GLOBAL for local in shape.local),
-            sliding_window_size=shape.window,
+            attention_types=pattern,
         )
-    kinds = gemma3.AttentionType
-    gemma3.GEMMA3_ATTENTION_PATTERN = tuple(kinds.LOCAL_SLIDING if local else kinds.GLOBAL for local in shape.local)
-    scale = gemma3.QueryPreAttentionNormalisation
+    tunix.create_sliding_window_mask = _window_of_cache
+    tunix.GEMMA3_ATTENTION_PATTERN = pattern
+    scale = tunix.QueryPreAttentionNormalisation
     by_head = shape.query_scalar == shape.head_dim
-    return gemma3.ModelConfig(
-        **sizes,
-        num_embed=shape.vocab,
-        sliding_window_size=shape.window,
+    return tunix.ModelConfig(
+        **common,
         local_base_frequency=shape.local_rope.theta,
         global_base_frequency=shape.rope.theta,
         local_scale_factor=shape.local_rope.factor,
@@ -170,7 +176,7 @@ def ages(of_slots: jax.Array) -> Iterator[None]:
 def _window_of_cache(attention_mask: jax.Array, sliding_window_size: int) -> jax.Array:
     """Gemma 3 asks for this with a single query in each row."""
     if not _ages:
-        return jnp.ones_like(attention_mask)  # one query, and no cache: it sees itself
+        return jnp.ones(attention_mask.shape, jnp.bool_)  # one query, and no cache: it sees itself
     return jnp.less(_ages[-1], sliding_window_size)[:, None, :]
 
 
@@ -192,7 +198,7 @@ def final_hidden(model: nnx.Module) -> Iterator[list[jax.Array]]:
     owner, name = _head(model)
     project = getattr(owner, name)
 
-    def keep(self: Any, hidden: jax.Array) -> jax.Array:
+    def keep(self: Any, hidden: jax.Array) -> Any:
         if getattr(self, "einsum_str", HEAD) != HEAD:
             return project(self, hidden)
         kept.append(hidden)

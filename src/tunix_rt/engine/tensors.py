@@ -61,7 +61,7 @@ def _rows(place: Place) -> int:
 def place(name: str, shape: Shape, config: Any) -> Place | None:
     """Where the Hub tensor `name` goes; None when the family has no place for it."""
     try:
-        path, turn = torch_key_to_jax_key(families.PARTS[shape.family].names(config), name)
+        path, turn = torch_key_to_jax_key(families.names(shape, config), name)
     except ValueError:
         return None
     turned, size = (turn[0] is not None, turn[1]) if turn else (False, None)
@@ -95,7 +95,8 @@ def read(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
 def load(folder: Path, shape: Shape, dtype: Any) -> nnx.Module:
     """The model of a Hub folder on the first device; `errors.Invalid` names a tensor without a place, or the reverse."""
     config = families.configure(shape)
-    model = nnx.eval_shape(lambda: families.PARTS[shape.family].model(config, rngs=nnx.Rngs(params=0)))
+    build = getattr(families.module(shape.family), families.PARTS[shape.family].model)
+    model = nnx.eval_shape(lambda: build(config, rngs=nnx.Rngs(params=0)))
     definition, state = nnx.split(model)
     wanted = {".".join(map(str, path)): variable for path, variable in nnx.to_flat_state(state)}
     filled: dict[str, dict[int | None, np.ndarray]] = {}
