@@ -96,9 +96,10 @@ class TrainJob(Value):
 
 
 class GenerateJob(Value):
-    """Greedy answers of one model to an evaluation set: a base model, or what run `run_id` made of it.
+    """Answers of one model to an evaluation set: a base model, or what run `run_id` made of it.
 
-    `limit` takes that many items, spread evenly over the set.
+    `limit` takes that many items, spread evenly over the set. Temperature 0 is greedy; else each of the `samples` of an item
+    is drawn with a seed of its own. `stop` strings end an answer and are not part of it.
     """
 
     kind: Literal["generate"] = "generate"
@@ -112,6 +113,12 @@ class GenerateJob(Value):
     limit: int | None = Field(default=None, ge=1)
     max_new_tokens: int = Field(default=160, ge=1, le=8192)
     batch_size: int = Field(default=60, ge=1, le=4096)
+    samples: int = Field(default=1, ge=1, le=1024)
+    temperature: float = Field(default=0.0, ge=0, le=10)
+    top_k: int | None = Field(default=None, ge=1)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    stop: tuple[str, ...] = ()
     device: Device = "auto"
 
 

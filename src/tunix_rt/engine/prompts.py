@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
-from tunix_rt import errors
 from tunix_rt.scoring import format
 from tunix_rt.traces import Trace
 
@@ -29,9 +28,7 @@ class Prompts:
         self._tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
         self._instruction = instruction
         self.end_of_turn = int(self._tokenizer.eos_token_id)
-        self.pad = int(self._tokenizer.pad_token_id)
-        if self.pad == self.end_of_turn:
-            raise errors.Invalid(f"{model}: pad and end-of-turn are one token; padding could not be told from text.")
+        self.stops = sorted({self.end_of_turn, *self._ids("eos_token_id", "pad_token_id")})
 
     def prefix(self, prompt: str) -> str:
         """What the model is shown before it replies."""
@@ -47,6 +44,9 @@ class Prompts:
         reply = format.render([step.content for step in trace.steps], trace.final_answer)
         return Example(trace.id, (*given, *self.encode(reply), self.end_of_turn), len(given))
 
+    def _ids(self, *names: str) -> list[int]:
+        return [int(value) for name in names if (value := getattr(self._tokenizer, name)) is not None]
+
     def _messages(self, prompt: str) -> list[dict[str, str]]:
         return [{"role": "system", "content": self._instruction}, {"role": "user", "content": prompt}]
 
@@ -59,15 +59,3 @@ class Prompts:
     def shown(self, tokens: list[int]) -> str:
         """Tokens as text, special ones included."""
         return str(self._tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
-
-    # The three names below are what Tunix's sampler asks of a tokenizer that is neither SentencePiece nor Hugging Face.
-
-    def bos_id(self) -> None:
-        """None: the chat template already writes the first token."""
-
-    def eos_id(self) -> int:
-        return self.end_of_turn
-
-    def pad_id(self) -> int:
-        """Never a token of a prompt: the sampler masks every pad it meets, the end-of-turn inside a prompt included."""
-        return self.pad
