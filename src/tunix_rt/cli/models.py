@@ -1,14 +1,19 @@
 """`tunix-rt models`: base models."""
 
-from typing import Annotated, Any
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
-from tunix_rt import errors, models, values
+from tunix_rt import errors, models, runs, values
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
+from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
+from tunix_rt.runs import exports
 
+Form = Literal["merged", "adapter"]
 group = noun("models", "Base models.")
 
 
@@ -51,6 +56,27 @@ def show(surface: Surface, name: Annotated[str, typer.Argument(help="A model tha
     if not (surface.settings.models / name / "manifest.json").exists():
         raise errors.NotFound(f"model {name!r} is not here yet; `tunix-rt models pull {name}` gets it.", model=name)
     _emit(surface, models.open_folder(surface.settings.models / name))
+
+
+@command(group)
+def export(
+    surface: Surface,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run (id or folder).")],
+    to: Annotated[Form, typer.Option(help="All weights for transformers, or the LoRA matrices for PEFT.")] = "merged",
+    out: Annotated[Path | None, typer.Option(help="Folder to write (default: exports/RUN-FORM in the workspace).")] = None,
+) -> None:
+    """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card from the run's facts."""
+    found = runs.find(surface.settings, run)
+    base = models.prepare(surface.settings, found.model, surface.say)
+    job = exports.job_of(found, to)
+    target = out or surface.settings.home / "exports" / f"{found.run_id}-{to}"
+    surface.settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as work:
+        exports.prepare(surface.settings, found, job, Path(work))
+        local.run(Path(work))
+        files = exports.publish(found, job, base, Path(work) / "export", target)
+    data = {"run_id": found.run_id, "form": to, "dir": str(target), "files": files}
+    surface.emit(data, f"{to} weights of run {found.run_id} in {target}: {', '.join(files)}")
 
 
 def _emit(surface: Surface, model: BaseModel) -> None:
