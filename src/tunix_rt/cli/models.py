@@ -65,7 +65,7 @@ def export(
     to: Annotated[Form, typer.Option(help="All weights for transformers, or the LoRA matrices for PEFT.")] = "merged",
     out: Annotated[Path | None, typer.Option(help="Folder to write (default: exports/RUN-FORM in the workspace).")] = None,
 ) -> None:
-    """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card from the run's facts."""
+    """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card of its facts."""
     found = runs.find(surface.settings, run)
     base = models.prepare(surface.settings, found.model, surface.say)
     job = exports.job_of(found, to)
