@@ -55,10 +55,12 @@ def made(name: str, folder: Path) -> Any:
     config = getattr(transformers, kind)(**{**BASE, **changes})
     torch.manual_seed(7)
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
-    centre = 0.0 if name.startswith("gemma") else 1.0  # a Gemma norm multiplies by 1 + weight
+    gemma = name.startswith("gemma")
+    centre = 0.0 if gemma else 1.0  # a Gemma norm multiplies by 1 + weight
     with torch.no_grad():
         for path, parameter in model.named_parameters():
-            parameter.normal_(centre if "norm" in path else 0.0, 0.2)
+            small = gemma and "embed" in path  # a Gemma scales its embedding up; left as large it would only repeat its input
+            parameter.normal_(centre if "norm" in path else 0.0, 0.08 if small else 0.2)
     transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(folder)
     parts = tiny.make()

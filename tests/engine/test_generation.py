@@ -53,7 +53,7 @@ def test_batched_sampling_equals_a_plain_argmax_loop(
             mask = jnp.tril(jnp.ones((1, length, length), jnp.bool_))
             logits, _ = model(jnp.array([tokens]), jnp.arange(length)[None], None, mask)
             best = int(np.argmax(logits[0, -1]))
-            if best in (prompts.end_of_turn, prompts.pad):
+            if best in prompts.stops:
                 break
             said.append(best)
             tokens.append(best)
