@@ -73,7 +73,6 @@ def test_merged_weights_and_adapter_give_the_same_greedy_tokens(
     base, kept, digest, model = tuned
     expected = ours(model)
     untuned = transformers.AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32)
-    assert theirs(untuned) == ours(weights.load(base.folder))
     assert theirs(untuned) != expected  # negative control: the adapter is what makes the tokens
     (tmp_path / "merged").mkdir()
     exports.merged(base, kept, digest, tmp_path / "merged")
