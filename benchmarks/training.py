@@ -4,9 +4,9 @@
 
 All see the same traces in the same order, the same LoRA, optimizer and schedule, float32. `tunix` pads one trace a row to 256
 tokens, 8 rows a step, with the default loss. `peft` is a plain PyTorch loop: 8 traces a step, padded to the longest of them.
-`ours` is recipes/train/sft_demo.toml. Each case runs in a process of its own, in turn, and counts useful tokens only (tokens of traces, no padding). The medians of the steps after the first are
-compared. With `--curve N`, `peft` and `ours` train on for N steps and tell how many seconds of training it took until the mean
-loss of eight steps fell under 0.5.
+`ours` is recipes/train/sft_demo.toml. Each case runs in a process of its own, in turn, and counts useful tokens only (tokens of
+traces, no padding). The medians of the steps after the first are compared. With `--curve N`, `peft` and `ours` train on for N
+steps and tell how many seconds of training it took until the mean loss of eight steps fell under 0.5.
 """
 
 import argparse
