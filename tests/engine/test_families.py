@@ -118,6 +118,19 @@ def test_hub_tensors_come_back_as_they_were(made: Any) -> None:
 REFUSED = {
     "model_type": ("llama", {"model_type": "mamba"}),
     "rope_type": ("llama", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}}),
+    "original_max_position_embeddings": (
+        "llama",
+        {
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 1e4,
+                "factor": 4,
+                "low_freq_factor": 1,
+                "high_freq_factor": 4,
+            }
+        },
+    ),
+    "partial_rotary_factor": ("llama", {"partial_rotary_factor": 0.5}),
     "factor": ("llama", {"rope_scaling": {"rope_type": "linear"}, "rope_parameters": None}),
     "attention_bias": ("llama", {"attention_bias": True}),
     "hidden_act": ("llama", {"hidden_act": "gelu"}),
@@ -141,6 +154,13 @@ def test_a_config_that_cannot_be_followed_is_refused_by_key(key: str, made: Any)
     with pytest.raises(errors.Invalid, match=f"'{key}'") as told:
         shapes.read({**config, **changes}, "config.json")
     assert told.value.details["field"] == key
+
+
+def test_a_scaling_without_a_type_is_refused_not_dropped() -> None:
+    config = {**instances.BASE, "model_type": "llama", "rope_scaling": {"factor": 8}}
+    with pytest.raises(errors.Invalid, match="'factor' is 8"):
+        shapes.read(config, "config.json")
+    assert shapes.read({**config, "rope_scaling": {"factor": 1}}, "config.json").rope.scaling == "none"
 
 
 def test_old_and_new_spellings_of_rope_mean_the_same() -> None:

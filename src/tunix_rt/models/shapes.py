@@ -78,7 +78,7 @@ class Shape(Value):
 def read(config: dict[str, Any], source: str) -> Shape:
     """The shape that a `config.json` describes. `errors.Invalid` names the key that Tunix's models cannot follow."""
     family = _family(config, source)
-    for key, wanted in FIXED[family].items():
+    for key, wanted in {**FIXED[family], "partial_rotary_factor": 1.0}.items():
         given = config.get(key, wanted)
         if given != wanted and (given, wanted) != (False, None):
             raise _refusal(source, key, given, f"Tunix's {family} has {wanted!r}")
@@ -159,6 +159,9 @@ def _rope(given: dict[str, Any], theta: float, family: Family, source: str) -> R
     kind = given.get("rope_type", given.get("type", "default"))
     theta = float(given.get("rope_theta", theta))
     if kind == "default":
+        for key, value in given.items():  # also `rope_scaling` without a type: its factor would be lost
+            if key not in ("rope_type", "type", "rope_theta") and value not in (None, 1):
+                raise _refusal(source, key, value, "plain RoPE has no such number; a 'rope_type' says what it means")
         return Rope(theta=theta)
     allowed = SCALINGS.get(family, ())
     if kind not in allowed:
