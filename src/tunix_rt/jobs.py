@@ -96,9 +96,10 @@ class TrainJob(Value):
 
 
 class GenerateJob(Value):
-    """Greedy answers of one model to an evaluation set: a base model, or what run `run_id` made of it.
+    """Answers of one model to an evaluation set: a base model, or what run `run_id` made of it.
 
-    `limit` takes that many items, spread evenly over the set.
+    `limit` takes that many items, spread evenly over the set. Temperature 0 is greedy; else each of the `samples` of an item
+    is drawn with a seed of its own. `stop` strings end an answer and are not part of it.
     """
 
     kind: Literal["generate"] = "generate"
@@ -112,6 +113,12 @@ class GenerateJob(Value):
     limit: int | None = Field(default=None, ge=1)
     max_new_tokens: int = Field(default=160, ge=1, le=8192)
     batch_size: int = Field(default=60, ge=1, le=4096)
+    samples: int = Field(default=1, ge=1, le=1024)
+    temperature: float = Field(default=0.0, ge=0, le=10)
+    top_k: int | None = Field(default=None, ge=1)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    stop: tuple[str, ...] = ()
     device: Device = "auto"
 
 
@@ -128,6 +135,18 @@ class MaskJob(Value):
     device: Device = "cpu"
 
 
+class ExportJob(Value):
+    """What run `run_id` made of a base model, as files others load: the merged weights, or the adapter alone."""
+
+    kind: Literal["export"] = "export"
+    run_id: str
+    model: str
+    model_digest: str
+    adapter_digest: str
+    form: Literal["merged", "adapter"] = "merged"
+    device: Device = "cpu"
+
+
 ProbeEnd = Literal["done", "hang", "stubborn", "family", "exception", "nan_loss", "out_of_memory", "disk_full", "silent"]
 
 
@@ -140,7 +159,7 @@ class ProbeJob(Value):
     seconds: float = Field(default=0.0, ge=0)
 
 
-Job = TrainJob | GenerateJob | MaskJob | ProbeJob
+Job = TrainJob | GenerateJob | MaskJob | ExportJob | ProbeJob
 Item = TypeVar("Item")
 
 
@@ -168,8 +187,8 @@ def write(folder: Path, job: Job, inputs: Inputs) -> None:
 def read(folder: Path) -> tuple[Job, Inputs]:
     path = folder / "config.json"
     data = values.read_json(path)
-    kinds: dict[str, type[TrainJob] | type[GenerateJob] | type[MaskJob] | type[ProbeJob]]
-    kinds = {"train": TrainJob, "generate": GenerateJob, "masks": MaskJob, "probe": ProbeJob}
+    kinds: dict[str, type[TrainJob] | type[GenerateJob] | type[MaskJob] | type[ExportJob] | type[ProbeJob]]
+    kinds = {"train": TrainJob, "generate": GenerateJob, "masks": MaskJob, "export": ExportJob, "probe": ProbeJob}
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in kinds:
         raise errors.Invalid(f"{path}: 'kind' is {kind!r}; known: {', '.join(kinds)}.", path=str(path), field="kind")

@@ -1,15 +1,18 @@
 """The sampler says what a plain argmax loop says, whatever shares its batch, and counts what was cut off."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from tunix_rt import errors, jobs, traces, values
 from tunix_rt.datasets import Dataset
-from tunix_rt.engine import generator, weights
+from tunix_rt.engine import generator, masks, weights
 from tunix_rt.engine.prompts import Prompts
 from tunix_rt.jobs import GenerateJob, Inputs
 from tunix_rt.models import BaseModel
@@ -17,6 +20,7 @@ from tunix_rt.scoring import render
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 NEW_TOKENS = 10
+LENGTH = 384
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +49,15 @@ def test_batched_sampling_equals_a_plain_argmax_loop(
     assert len(rows) == 7
     model: Any = weights.load(tiny.folder)
     prompts = Prompts(tiny.folder, job.instruction)
+    mask = jnp.tril(jnp.ones((1, LENGTH, LENGTH), jnp.bool_))
+    forward = nnx.jit(lambda called, tokens, positions, seen: called(tokens, positions, None, seen)[0])
     for row in rows:
         tokens = prompts.encode(prompts.prefix(row["prompt"]))
         said: list[int] = []
         while len(said) < NEW_TOKENS:
-            length = len(tokens)
-            mask = jnp.tril(jnp.ones((1, length, length), jnp.bool_))
-            logits, _ = model(jnp.array([tokens]), jnp.arange(length)[None], None, mask)
-            best = int(np.argmax(logits[0, -1]))
-            if best in (prompts.end_of_turn, prompts.pad):
+            padded = jnp.array([tokens + [0] * (LENGTH - len(tokens))])  # one shape; what follows a token does not reach it
+            best = int(np.argmax(forward(model, padded, jnp.arange(LENGTH)[None], mask)[0, len(tokens) - 1]))
+            if best in prompts.stops:
                 break
             said.append(best)
             tokens.append(best)
@@ -97,3 +101,51 @@ def test_training_and_inference_see_the_same_prefix(tiny: BaseModel, sums: Datas
 def test_items_of_a_limited_evaluation_are_spread_evenly() -> None:
     assert jobs.spread(list(range(10)), 4) == [0, 2, 5, 7]
     assert jobs.spread(list(range(3)), 5) == [0, 1, 2]
+
+
+TEMPLATES = {
+    "gemma2": (
+        "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{% for m in messages %}{{ '<start_of_turn>' + ('model' if m['role'] == 'assistant' else m['role']) + '\n'"
+        " + m['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+    ),
+    "qwen3": (
+        "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n'"
+        " + ('<think>\n\n</think>\n\n' if m['role'] == 'assistant' else '')"
+        " + m['content'] + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+        "{% if enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
+    ),
+}
+
+
+def retemplated(tiny: BaseModel, folder: Path, template: str) -> Path:
+    """The tiny model's tokenizer with another template and two more special tokens."""
+    shutil.copytree(tiny.folder, folder, dirs_exist_ok=True)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    extra = ["<start_of_turn>", "<end_of_turn>"]
+    config |= {"chat_template": template, "bos_token": "<|endoftext|>", "extra_special_tokens": extra}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_turn_ends_as_the_template_ends_it(name: str, tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
+    """Gemma's turns end before its end of text and have no system role; Qwen 3 writes an empty thought before a plain reply."""
+    prompts = Prompts(retemplated(tiny, tmp_path, TEMPLATES[name]), jobs.INSTRUCTION)
+    assert prompts.shown([prompts.end_of_turn]) == "<end_of_turn>"
+    assert prompts.end_of_turn in prompts.stops
+    assert len(prompts.stops) == 3
+    trace = next(iter(traces.read(sums.path)))
+    assert jobs.INSTRUCTION in prompts.prefix(trace.prompt)
+    assert masks.conforming(prompts, trace).tokens[-1] == prompts.end_of_turn
+
+
+def test_a_template_that_cannot_be_asked_is_refused(tiny: BaseModel, tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "none").mkdir()
+    endless = "{% for m in messages %}{{ m['content'] + ' ' }}{% endfor %}"
+    with pytest.raises(errors.Invalid, match="not a token that could end the answer"):
+        Prompts(retemplated(tiny, tmp_path / "open", endless), jobs.INSTRUCTION)
+    with pytest.raises(errors.Invalid, match="no chat template"):
+        Prompts(retemplated(tiny, tmp_path / "none", ""), jobs.INSTRUCTION)

@@ -24,7 +24,7 @@ def show_masks(
     """Preview the loss mask and prove it: training prefix = inference prefix, trained part = declared steps and answer."""
     chosen = jobs.read_config(config or recipes.path("train", "sft_demo"))
     name = model or chosen.model
-    models.source(name)
+    models.require(surface.settings, name)
     data, base = obtain(surface, dataset), models.prepare(surface.settings, name, surface.say)
     job = MaskJob(
         model=name,

@@ -1,39 +1,82 @@
 """`tunix-rt models`: base models."""
 
-from typing import Annotated
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
-from tunix_rt import errors, models
+from tunix_rt import errors, models, runs, values
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
+from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
+from tunix_rt.runs import exports
 
+Form = Literal["merged", "adapter"]
 group = noun("models", "Base models.")
 
 
 @command(group, "list")
 def list_models(surface: Surface) -> None:
-    """The base models this version can get."""
-    ready = {name for name in models.SOURCES if (surface.settings.models / name / "manifest.json").exists()}
-    rows = [(name, "ready" if name in ready else "not yet", source.about) for name, source in models.SOURCES.items()]
-    data = [{**source.model_dump(mode="json"), "ready": name in ready} for name, source in models.SOURCES.items()]
+    """The base models this version can get, and those fetched into the workspace."""
+    data = [_listed(surface, name) for name in models.known(surface.settings)]
+    rows = [(row["name"], "ready" if row["ready"] else "not yet", row["about"]) for row in data]
     surface.emit({"data": data, "next": None}, table(rows, ("model", "here", "about")))
 
 
+def _listed(surface: Surface, name: str) -> dict[str, Any]:
+    folder = surface.settings.models / name
+    if name in models.SOURCES:
+        return {**models.SOURCES[name].model_dump(mode="json"), "ready": (folder / "manifest.json").exists()}
+    path = folder / "manifest.json"
+    manifest = models.Manifest.parse(values.read_json(path), source=str(path))
+    about = f"{manifest.parameters:,} parameters, from {manifest.source}"
+    return {"name": name, "about": about, "licence": manifest.licence, "ready": True}
+
+
 @command(group)
-def pull(surface: Surface, name: str) -> None:
-    """Convert a base model into the workspace, once, and verify it."""
-    _emit(surface, models.prepare(surface.settings, name, surface.say))
+def pull(
+    surface: Surface,
+    what: Annotated[str, typer.Argument(metavar="MODEL", help="A listed model, a Hub-layout folder, a GGUF file or a Hub id.")],
+    name: Annotated[str | None, typer.Option("--as", help="Its name here (default: the last part of what is pulled).")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub id.")] = None,
+) -> None:
+    """Get a base model into the workspace, once, and verify it. Weights are read from safetensors or GGUF only."""
+    if what in models.known(surface.settings):
+        _emit(surface, models.prepare(surface.settings, what, surface.say))
+    else:
+        _emit(surface, models.fetch(surface.settings, what, name=name, revision=revision, say=surface.say))
 
 
 @command(group)
 def show(surface: Surface, name: Annotated[str, typer.Argument(help="A model that was pulled.")]) -> None:
     """The facts and checksums of a model in the workspace, after verifying every file."""
-    models.source(name)
+    models.require(surface.settings, name)
     if not (surface.settings.models / name / "manifest.json").exists():
         raise errors.NotFound(f"model {name!r} is not here yet; `tunix-rt models pull {name}` gets it.", model=name)
     _emit(surface, models.open_folder(surface.settings.models / name))
+
+
+@command(group)
+def export(
+    surface: Surface,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run (id or folder).")],
+    to: Annotated[Form, typer.Option(help="All weights for transformers, or the LoRA matrices for PEFT.")] = "merged",
+    out: Annotated[Path | None, typer.Option(help="Folder to write (default: exports/RUN-FORM in the workspace).")] = None,
+) -> None:
+    """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card of its facts."""
+    found = runs.find(surface.settings, run)
+    base = models.prepare(surface.settings, found.model, surface.say)
+    job = exports.job_of(found, to)
+    target = out or surface.settings.home / "exports" / f"{found.run_id}-{to}"
+    surface.settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as work:
+        exports.prepare(surface.settings, found, job, Path(work))
+        local.run(Path(work))
+        files = exports.publish(found, job, base, Path(work) / "export", target)
+    data = {"run_id": found.run_id, "form": to, "dir": str(target), "files": files}
+    surface.emit(data, f"{to} weights of run {found.run_id} in {target}: {', '.join(files)}")
 
 
 def _emit(surface: Surface, model: BaseModel) -> None:

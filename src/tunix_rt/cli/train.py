@@ -57,7 +57,7 @@ def train_run(
     timeout: float | None = None,
 ) -> Trained:
     """Prepare what the run needs, train, and show it happening."""
-    models.source(config.model)
+    models.require(surface.settings, config.model)
     if output is not None:
         vacant(output)
     data = obtain(surface, dataset)

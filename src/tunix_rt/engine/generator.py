@@ -1,25 +1,21 @@
-"""Greedy answers to an evaluation set by Tunix's sampler, in batches of few static shapes, one line per finished item.
-
-`generations.jsonl` grows batch by batch and is picked up where it stopped. Items are sorted by prompt length, so that a
-batch wastes little of its window; a last batch is filled up with copies whose answers are dropped.
-"""
+"""Answers to an evaluation set, one line for each answer as it ends; `generations.jsonl` is picked up where it stopped."""
 
 import time
 from pathlib import Path
 from typing import Any
 
 from flax import nnx
-from tunix.generate.sampler import CacheConfig, Sampler
 
 from tunix_rt import errors, jobs, traces, values
-from tunix_rt.engine import devices, weights
+from tunix_rt.engine import devices, sampling, weights
+from tunix_rt.engine.decoding import Answer, Decoder, Request
 from tunix_rt.engine.inputs import opened
 from tunix_rt.engine.prompts import Prompts
 from tunix_rt.jobs import Events, GenerateJob, Inputs
 from tunix_rt.traces import Trace
 
 FILE = "generations.jsonl"
-MULTIPLE = 64  # prompt windows are multiples of this, so that few shapes are compiled
+Wanted = tuple[Trace, int]  # an item and the number of the sample
 
 
 def generate(job: GenerateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
@@ -30,8 +26,8 @@ def generate(job: GenerateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     base, evalset = opened(inputs, model=job.model_digest, dataset=job.evalset_digest)
     items = jobs.spread(list(traces.read(evalset.path)), job.limit)
     done = _finished(attempt / FILE)
-    waiting = [item for item in items if item.id not in done]
-    events.emit("plan", items=len(items), done=len(done))
+    waiting = [(item, sample) for item in items for sample in range(job.samples) if (item.id, sample) not in done]
+    events.emit("plan", items=len(items) * job.samples, done=len(done))
     if waiting:
         model = weights.load(base.folder)
         if job.adapter_digest is not None:
@@ -48,15 +44,15 @@ def generate(job: GenerateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     }
 
 
-def _finished(path: Path) -> set[str]:
-    """Items whose line was written whole; a line torn by a kill is cut off the file."""
+def _finished(path: Path) -> set[tuple[str, int]]:
+    """Items, and their samples, whose line was written whole; a line torn by a kill is cut off the file."""
     if not path.exists():
         return set()
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if whole != data:
         values.write_bytes(path, whole)
-    return {str(row["item"]) for _, row in values.read_jsonl(path)}
+    return {(str(row["item"]), int(row.get("sample", 0))) for _, row in values.read_jsonl(path)}
 
 
 def _adapter(inputs: Inputs) -> Path:
@@ -65,40 +61,43 @@ def _adapter(inputs: Inputs) -> Path:
     return inputs.adapter
 
 
-def _answer(job: GenerateJob, model: nnx.Module, prompts: Prompts, items: list[Trace], out: Path) -> None:
-    prefixes = {item.id: prompts.prefix(item.prompt) for item in items}
-    lengths = {item.id: len(prompts.encode(prefixes[item.id])) for item in items}
-    ordered = sorted(items, key=lambda item: (lengths[item.id], item.id))
-    size = min(job.batch_size, len(ordered))
-    samplers: dict[int, Sampler] = {}
-    for start in range(0, len(ordered), size):
-        batch = ordered[start : start + size]
-        window = -(-lengths[batch[-1].id] // MULTIPLE) * MULTIPLE
-        sampler = samplers.setdefault(window, _sampler(model, prompts, window + job.max_new_tokens))
-        texts = [prefixes[item.id] for item in batch]
-        output = sampler(
-            texts + texts[:1] * (size - len(batch)),
-            max_generation_steps=job.max_new_tokens,
-            max_prompt_length=window,
-            eos_tokens=[prompts.end_of_turn, prompts.pad],
-        )
-        with out.open("ab") as file:
-            for item, tokens in zip(batch, output.tokens, strict=False):
-                file.write(values.jsonl_line(_row(item, [int(token) for token in tokens], lengths[item.id], job, prompts)))
+def _answer(job: GenerateJob, model: nnx.Module, prompts: Prompts, wanted: list[Wanted], out: Path) -> None:
+    """Decode all, longest prompt first, and write a line as each answer ends."""
+    prefixes = [prompts.encode(prompts.prefix(item.prompt)) for item, _ in wanted]
+    chosen = sampling.Sampling(**job.model_dump(include=set(sampling.Sampling.model_fields)))
+    requests = [
+        Request(tuple(prefix), job.max_new_tokens, sampling.seed_of(chosen, item.id, sample))
+        for (item, sample), prefix in zip(wanted, prefixes, strict=True)
+    ]
+    with out.open("ab", buffering=0) as file:
+
+        def write(index: int, answer: Answer) -> None:
+            item, sample = wanted[index]
+            row = _row(item, answer, len(prefixes[index]), job, prompts)
+            file.write(values.jsonl_line({**row, "sample": sample} if job.samples > 1 else row))
+
+        ended = (lambda tokens: _cut(prompts, tokens, job.stop) is not None) if job.stop else None
+        Decoder(model, prompts.stops, chosen, ended).answer(requests, job.batch_size, write)
 
 
-def _sampler(model: nnx.Module, prompts: Prompts, cache_size: int) -> Sampler:
-    config = model.config
-    return Sampler(model, prompts, CacheConfig(cache_size, config.num_layers, config.num_kv_heads, config.head_dim))
+def _cut(prompts: Prompts, tokens: list[int], stop: tuple[str, ...]) -> tuple[int, str] | None:
+    """(tokens needed, text before the stop string) of the first stop string that the tokens spell."""
+    text = prompts.decode(tokens)
+    places = [at for word in stop if (at := text.find(word)) >= 0]
+    if not places:
+        return None
+    needed = next(n for n in range(1, len(tokens) + 1) if any(word in prompts.decode(tokens[:n]) for word in stop))
+    return needed, text[: min(places)]
 
 
-def _row(item: Trace, tokens: list[int], prompt_tokens: int, job: GenerateJob, prompts: Prompts) -> dict[str, Any]:
+def _row(item: Trace, answer: Answer, prompt_tokens: int, job: GenerateJob, prompts: Prompts) -> dict[str, Any]:
     """`tokens` stops before the end-of-turn token; without one the model was cut off at the limit."""
+    cut = _cut(prompts, answer.tokens, job.stop) if job.stop else None
     return {
         "item": item.id,
         "prompt": item.prompt,
-        "output": prompts.decode(tokens),
-        "tokens": len(tokens),
+        "output": cut[1] if cut else prompts.decode(answer.tokens),
+        "tokens": cut[0] if cut else len(answer.tokens),
         "prompt_tokens": prompt_tokens,
-        "finish": "stop" if len(tokens) < job.max_new_tokens else "length",
+        "finish": "stop" if cut or answer.stopped else "length",
     }

@@ -5,16 +5,14 @@ first, so the largest array is [trained positions, vocabulary]. The forward pass
 qwix patches only that call: a loss that walks the layers itself trains nothing.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from tunix.models.llama3 import model as llama
 
+from tunix_rt.engine import families
 from tunix_rt.engine.packing import MicroBatch
 
 
@@ -44,19 +42,8 @@ def lean_loss(
     weights: jax.Array,
 ) -> jax.Array:
     """sum(weights * nll) over the trained positions; see `packing.MicroBatch` for shapes and for what it means."""
-    with _hidden_states():
-        hidden, _ = model(input_tokens, positions, None, attention_mask)
-    chosen = hidden.reshape(-1, hidden.shape[-1])[slots]
-    logits = model.embedder.decode(chosen).astype(jnp.float32)
+    with families.final_hidden(model) as kept:
+        model(input_tokens, positions, None, attention_mask)
+    hidden = kept[-1]
+    logits = families.project(model, hidden.reshape(-1, hidden.shape[-1])[slots])
     return jnp.sum(weights * optax.softmax_cross_entropy_with_integer_labels(logits, targets))
-
-
-@contextmanager
-def _hidden_states() -> Iterator[None]:
-    """While tracing inside, a model with tied embeddings returns final hidden states instead of logits."""
-    decode = llama.Embedder.decode
-    llama.Embedder.decode = lambda _self, hidden: hidden
-    try:
-        yield
-    finally:
-        llama.Embedder.decode = decode

@@ -7,11 +7,14 @@ generation starts from, tokenised on its own so that no token straddles the bord
 from pathlib import Path
 from typing import NamedTuple
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
 from tunix_rt import errors
 from tunix_rt.scoring import format
 from tunix_rt.traces import Trace
+
+_MARK = "reply-goes-here"
 
 
 class Example(NamedTuple):
@@ -23,32 +26,63 @@ class Example(NamedTuple):
 
 
 class Prompts:
-    """The tokenizer and chat template of one model folder."""
+    """The tokenizer and chat template of one model folder.
+
+    `end_of_turn` is the token the template writes after a reply (not always the tokenizer's end of text), `stops` every token
+    that ends an answer. A template without a system role gets the instruction at the head of the question.
+    """
 
     def __init__(self, model: Path, instruction: str) -> None:
         self._tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+        if not self._tokenizer.chat_template:
+            raise errors.Invalid(f"{model}: the tokenizer has no chat template, so it is not known how to ask the model.")
         self._instruction = instruction
-        self.end_of_turn = int(self._tokenizer.eos_token_id)
-        self.pad = int(self._tokenizer.pad_token_id)
-        if self.pad == self.end_of_turn:
-            raise errors.Invalid(f"{model}: pad and end-of-turn are one token; padding could not be told from text.")
+        self._has_system = self._takes_system()
+        self.end_of_turn = self._end_of_turn(model)
+        self.stops = sorted({self.end_of_turn, *self._ids("eos_token_id", "pad_token_id")})
 
     def prefix(self, prompt: str) -> str:
         """What the model is shown before it replies."""
-        return str(self._tokenizer.apply_chat_template(self._messages(prompt), tokenize=False, add_generation_prompt=True))
+        return self._rendered(self._messages(prompt), add_generation_prompt=True)
 
     def conversation(self, prompt: str, reply: str) -> str:
         """The whole exchange as the chat template writes it, the reply included."""
-        messages = [*self._messages(prompt), {"role": "assistant", "content": reply}]
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False))
+        return self._rendered([*self._messages(prompt), {"role": "assistant", "content": reply}])
+
+    def _rendered(self, messages: list[dict[str, str]], **options: bool) -> str:
+        """Rendered in jinja's sandbox. Templates that know a thinking mode are told that replies here have none."""
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, enable_thinking=False, **options))
+
+    def _takes_system(self) -> bool:
+        try:
+            rendered = self._rendered([{"role": "system", "content": _MARK}, {"role": "user", "content": "?"}])
+        except TemplateError:
+            return False
+        return _MARK in rendered
+
+    def _end_of_turn(self, model: Path) -> int:
+        tail = self.conversation("?", _MARK).rpartition(_MARK)[2]
+        tokens = self.encode(tail)
+        special = set(self._tokenizer.added_tokens_decoder)
+        if not tokens or tokens[0] not in special:
+            raise errors.Invalid(
+                f"{model}: after a reply the chat template writes {tail[:20]!r}, not a token that could end the answer.",
+                field="chat_template",
+            )
+        return tokens[0]
 
     def example(self, trace: Trace) -> Example:
         given = self.encode(self.prefix(trace.prompt))
         reply = format.render([step.content for step in trace.steps], trace.final_answer)
         return Example(trace.id, (*given, *self.encode(reply), self.end_of_turn), len(given))
 
+    def _ids(self, *names: str) -> list[int]:
+        return [int(value) for name in names if (value := getattr(self._tokenizer, name)) is not None]
+
     def _messages(self, prompt: str) -> list[dict[str, str]]:
-        return [{"role": "system", "content": self._instruction}, {"role": "user", "content": prompt}]
+        if self._has_system:
+            return [{"role": "system", "content": self._instruction}, {"role": "user", "content": prompt}]
+        return [{"role": "user", "content": f"{self._instruction}\n\n{prompt}"}]
 
     def encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
@@ -59,15 +93,3 @@ class Prompts:
     def shown(self, tokens: list[int]) -> str:
         """Tokens as text, special ones included."""
         return str(self._tokenizer.decode(tokens, clean_up_tokenization_spaces=False))
-
-    # The three names below are what Tunix's sampler asks of a tokenizer that is neither SentencePiece nor Hugging Face.
-
-    def bos_id(self) -> None:
-        """None: the chat template already writes the first token."""
-
-    def eos_id(self) -> int:
-        return self.end_of_turn
-
-    def pad_id(self) -> int:
-        """Never a token of a prompt: the sampler masks every pad it meets, the end-of-turn inside a prompt included."""
-        return self.pad

@@ -1,10 +1,9 @@
-"""Models in memory: load a Hub-layout folder into Tunix's llama, add LoRA, save and merge what was trained.
+"""Models in memory: load a Hub-layout folder into Tunix's model of its family, add LoRA, save and merge what was trained.
 
 A trained run leaves `adapter/adapter.safetensors` (the trained tensors, named by their path in the model) and
 `adapter/adapter_config.json`; the sha256 of the tensors is the adapter's digest.
 """
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +13,33 @@ import numpy as np
 import qwix
 from flax import nnx
 from safetensors.numpy import load_file, save
-from tunix.models.llama3 import model as llama
-from tunix.models.llama3 import params as llama_params
 
 from tunix_rt import errors, values
+from tunix_rt.engine import families, tensors
 from tunix_rt.jobs import Full, Lora
+from tunix_rt.models import shapes
+from tunix_rt.models.shapes import Shape
 
 TENSORS = "adapter.safetensors"
 CONFIG = "adapter_config.json"
-_APPLY_ROPE = llama.apply_rope
 
 
-def load(folder: Path) -> nnx.Module:
-    """The float32 model of a Hub-layout folder. Raises `errors.Invalid` for a shape Tunix's llama does not have."""
-    config = model_config(values.read_json(folder / "config.json"), str(folder / "config.json"))
-    _use_rope_theta(config.rope_theta)
-    return llama_params.create_model_from_safe_tensors(str(folder), config, dtype=jnp.float32)
+def shape(folder: Path) -> Shape:
+    """What the folder's `config.json` says; `errors.Invalid` for what Tunix's models do not compute."""
+    return shapes.read(values.read_json(folder / "config.json"), str(folder / "config.json"))
 
 
-def model_config(config: dict[str, Any], source: str) -> llama.ModelConfig:
-    supported = {"model_type": "llama", "hidden_act": "silu", "tie_word_embeddings": True}
-    for key, wanted in supported.items():
-        if config.get(key) != wanted:
-            raise errors.Invalid(f"{source}: {key!r} is {config.get(key)!r}; this version runs {wanted!r}.", field=key)
-    if config.get("rope_scaling"):
-        raise errors.Invalid(f"{source}: 'rope_scaling' is set; Tunix's llama has plain RoPE.", field="rope_scaling")
-    return llama.ModelConfig(
-        num_layers=config["num_hidden_layers"],
-        vocab_size=config["vocab_size"],
-        embed_dim=config["hidden_size"],
-        hidden_dim=config["intermediate_size"],
-        num_heads=config["num_attention_heads"],
-        head_dim=config["head_dim"],
-        num_kv_heads=config["num_key_value_heads"],
-        rope_theta=config["rope_theta"],
-        norm_eps=config["rms_norm_eps"],
-        weight_tying=True,
-    )
-
-
-def _use_rope_theta(theta: float) -> None:
-    """Make Tunix's llama use its own config's RoPE base.
-
-    google-tunix 0.1.7 calls `apply_rope` without it, so every llama runs at 1,000,000 whatever its config says; at
-    SmolLM2's 100,000 the logits then agree with transformers to 1e-4. One process runs one model, so a module-level
-    setting is enough.
-    """
-    llama.apply_rope = functools.partial(_APPLY_ROPE, rope_theta=theta)
+def load(folder: Path, dtype: Any = jnp.float32) -> nnx.Module:
+    """The model of a Hub-layout folder. Raises `errors.Invalid` for a shape that Tunix's models do not have."""
+    return tensors.load(folder, shape(folder), dtype)
 
 
 def add_lora(model: nnx.Module, lora: Lora, seed: int) -> nnx.Module:
     """The model with seeded adapters on the chosen projections; B starts at zero, so its output is unchanged."""
-    provider = qwix.LoraProvider(
-        module_path=f".*({'|'.join(f'{target}_proj' for target in lora.targets)})", rank=lora.rank, alpha=lora.alpha
-    )
-    example = {
-        "input_tokens": jnp.ones((1, 2), jnp.int32),
-        "positions": jnp.zeros((1, 2), jnp.int32),
-        "cache": None,
-        "attention_mask": jnp.ones((1, 2, 2), jnp.bool_),
-    }
-    return qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **example)
+    modules = families.projections(model, lora.targets)
+    provider = qwix.LoraProvider(module_path=f".*({'|'.join(modules)})", rank=lora.rank, alpha=lora.alpha)
+    tokens, mask = jnp.ones((1, 2), jnp.int32), jnp.ones((1, 2, 2), jnp.bool_)
+    return qwix.apply_lora_to_model(model, provider, tokens, jnp.zeros_like(tokens), None, mask, rngs=nnx.Rngs(seed))
 
 
 def trained(model: nnx.Module, tuning: Lora | Full) -> dict[str, np.ndarray]:
@@ -112,6 +77,7 @@ def merge_adapter(model: nnx.Module, folder: Path, *, base: str, digest: str) ->
 
 
 def _lora_updates(tensors: dict[str, np.ndarray], scale: float) -> dict[str, jax.Array]:
-    """Update of each weight. A: [..., rank], B: [rank, ...]; their product has the weight's shape."""
+    """Update of each weight: A [inputs..., rank] times B [rank, outputs...], the axes in the weight's own order."""
     names = sorted(name.removesuffix("_lora_a") for name in tensors if name.endswith("_lora_a"))
-    return {name: scale * jnp.tensordot(tensors[f"{name}_lora_a"], tensors[f"{name}_lora_b"], axes=1) for name in names}
+    products = {name: jnp.tensordot(tensors[f"{name}_lora_a"], tensors[f"{name}_lora_b"], axes=1) for name in names}
+    return {name: scale * jnp.moveaxis(product, 0, families.input_axis(name)) for name, product in products.items()}

@@ -1,27 +1,41 @@
-"""3c Base models: from an installed wheel or a seed to a verified folder in Hub layout.
+"""3c Base models: from an installed wheel, a seed, a folder, a GGUF file or the Hub to a verified folder in Hub layout.
 
-A model folder holds `config.json`, `model.safetensors`, `tokenizer.json`, `tokenizer_config.json` and, written last,
+A model folder holds `config.json`, safetensors, `tokenizer.json`, `tokenizer_config.json` and, written last,
 `manifest.json` with the sha256 of each. The digest of that manifest is the model's identity: a run names it, and opening a
 folder whose bytes differ is refused. Conversion happens once; the folder is the cache.
 """
 
-import fcntl
 import importlib.metadata
 import importlib.util
+import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from safetensors.numpy import save_file
 
 from tunix_rt import errors, values
-from tunix_rt.models import gguf_files, tiny
+from tunix_rt.models import gguf_files, imports, tiny
+from tunix_rt.models.folders import MANIFEST, BaseModel, Manifest, Origin, exclusive, make, open_folder
+from tunix_rt.models.hub import Parts
 from tunix_rt.settings import Settings
 from tunix_rt.values import Value
 
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+__all__ = [
+    "SOURCES",
+    "BaseModel",
+    "Manifest",
+    "Source",
+    "fetch",
+    "known",
+    "open_folder",
+    "prepare",
+    "require",
+    "source",
+    "wheel_file",
+]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class Source(Value):
@@ -37,25 +51,6 @@ class Source(Value):
     @property
     def install_command(self) -> str:
         return f"python -m pip install --no-deps {self.package}=={self.version}"
-
-
-class Manifest(Value):
-    """`files` maps file name to sha256; `source` says what the bytes were made from."""
-
-    name: str
-    source: str
-    licence: str
-    parameters: int
-    files: dict[str, str]
-
-
-class BaseModel(NamedTuple):
-    folder: Path
-    manifest: Manifest
-
-    @property
-    def digest(self) -> str:
-        return self.manifest.digest
 
 
 SOURCES = {
@@ -85,74 +80,92 @@ def source(name: str) -> Source:
     return SOURCES[name]
 
 
+def known(settings: Settings) -> list[str]:
+    """The names of all models: those on the list, then those fetched into this workspace."""
+    here = sorted(path.parent.name for path in settings.models.glob(f"[!.]*/{MANIFEST}"))
+    return [*SOURCES, *(name for name in here if name not in SOURCES)]
+
+
+def require(settings: Settings, name: str) -> None:
+    """`errors.NotFound` unless the model is on the list or in this workspace."""
+    names = known(settings)
+    if name not in names:
+        raise errors.NotFound(
+            f"no model {name!r}.{errors.nearest(name, names)} `tunix-rt models pull` fetches folders, GGUF files and Hub ids.",
+            model=name,
+        )
+
+
 def prepare(settings: Settings, name: str, say: Callable[[str], None] = lambda _: None) -> BaseModel:
-    """The verified folder of model `name`, converted first if it is not there yet.
+    """The verified folder of model `name`, converted first if it is on the list and not there yet.
 
     Two processes may ask at once: one converts, the other waits for it. Raises `errors.Missing` with the command that
     installs the wheel, `errors.Tampered` if a cached file has changed.
     """
-    wanted = source(name)
+    require(settings, name)
     folder = settings.models / name
-    with _exclusive(settings.models, name):
-        if not (folder / "manifest.json").exists():
+    with exclusive(settings.models, name):
+        if not (folder / MANIFEST).exists():
             say(f"converting {name} once into {folder}")
-            _convert(wanted, folder)
+            make(folder, lambda work: _fill_from_list(source(name), work))
     return open_folder(folder)
 
 
-def open_folder(folder: Path) -> BaseModel:
-    """Read a model folder and verify every file against its manifest."""
-    path = folder / "manifest.json"
-    manifest = Manifest.parse(values.read_json(path), source=str(path))
-    for name, expected in manifest.files.items():
-        file = folder / name
-        if not file.is_file() or values.sha256_file(file) != expected:
-            raise errors.Tampered(
-                f"{file} is not the file its manifest names; delete {folder} to convert the model again.",
-                path=str(file),
-            )
-    return BaseModel(folder, manifest)
+def fetch(
+    settings: Settings,
+    what: str,
+    *,
+    name: str | None = None,
+    revision: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> BaseModel:
+    """Copy a Hub-layout folder, a GGUF file or a Hub repository (`owner/model`) into the workspace under `name`.
+
+    A name that already holds other bytes is `errors.Conflict`. The name defaults to the last part of `what`.
+    """
+    name = (name or Path(what).name.removesuffix(".gguf")).lower()
+    if not NAME.fullmatch(name) or name in SOURCES:
+        raise errors.Invalid(f"{name!r} cannot name a model; give another with --as (letters, digits, '.', '_', '-').")
+    folder = settings.models / name
+    with exclusive(settings.models, name):
+        say(f"fetching {what} into {folder}")
+        fresh = folder.with_name(f".{name}.new") / name
+        make(fresh, lambda work: _fill_from_elsewhere(settings, what, revision, work))
+        made = open_folder(fresh)
+        if (folder / MANIFEST).exists() and open_folder(folder).manifest.files != made.manifest.files:
+            shutil.rmtree(fresh.parent)
+            raise errors.Conflict(f"{name!r} already names another model here; give another name with --as.", model=name)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+        fresh.parent.rmdir()
+    return open_folder(folder)
 
 
-@contextmanager
-def _exclusive(folder: Path, name: str) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / f".{name}.lock").open("w")
-    except OSError as error:
-        raise errors.Failed(f"cannot write {str(folder)!r}: {error.strerror}.", path=str(folder)) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _fill_from_elsewhere(settings: Settings, what: str, revision: str | None, work: Path) -> Origin:
+    path = Path(what)
+    if path.is_dir():
+        return imports.fill_from_folder(path, work, f"folder {path.name}")
+    if path.is_file():
+        return _fill_from_parts(gguf_files.read(path), work, source=f"file {path.name}", licence="unknown")
+    if not imports.HUB_ID.fullmatch(what):
+        raise errors.NotFound(f"{what!r} is no model on the list, no folder, no GGUF file and no Hub id.", model=what)
+    folder, commit = imports.download(what, revision, settings.home / "cache" / "hub")
+    return imports.fill_from_folder(folder, work, f"hub {what}@{commit}")
 
 
-def _convert(wanted: Source, folder: Path) -> None:
+def _fill_from_list(wanted: Source, work: Path) -> Origin:
     gguf_file = wheel_file(wanted) if wanted.package else None
     parts = gguf_files.read(gguf_file) if gguf_file else tiny.make()
-    work = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        work.mkdir(parents=True)
-        values.write_json(work / "config.json", parts.config)
-        save_file(parts.tensors, work / "model.safetensors", metadata={"format": "pt"})
-        parts.tokenizer.save(str(work / "tokenizer.json"), pretty=False)
-        values.write_json(work / "tokenizer_config.json", parts.tokenizer_config)
-        manifest = Manifest(
-            name=wanted.name,
-            source=f"{wanted.package}=={wanted.version}/{wanted.file}" if wanted.package else "seed 0",
-            licence=wanted.licence,
-            parameters=sum(tensor.size for tensor in parts.tensors.values()),
-            files={name: values.sha256_file(work / name) for name in FILES},
-        )
-        values.write_json(work / "manifest.json", manifest.model_dump(mode="json"))
-        shutil.rmtree(folder, ignore_errors=True)
-        work.rename(folder)
-    except OSError as error:
-        raise errors.Failed(
-            f"cannot write the model to {str(folder)!r}: {error.strerror or error}.", path=str(folder)
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    made_from = f"{wanted.package}=={wanted.version}/{wanted.file}" if wanted.package else "seed 0"
+    return _fill_from_parts(parts, work, source=made_from, licence=wanted.licence)
+
+
+def _fill_from_parts(parts: Parts, work: Path, *, source: str, licence: str) -> Origin:
+    values.write_json(work / "config.json", parts.config)
+    save_file(parts.tensors, work / "model.safetensors", metadata={"format": "pt"})
+    parts.tokenizer.save(str(work / "tokenizer.json"), pretty=False)
+    values.write_json(work / "tokenizer_config.json", parts.tokenizer_config)
+    return Origin(source, licence, sum(tensor.size for tensor in parts.tensors.values()))
 
 
 def wheel_file(wanted: Source) -> Path:

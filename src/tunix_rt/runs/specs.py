@@ -128,7 +128,7 @@ def resolve(settings: Settings, spec: Spec) -> Spec:
 
 
 def _model(settings: Settings, name: str, given: str | None) -> str:
-    models.source(name)
+    models.require(settings, name)
     path = settings.models / name / "manifest.json"
     if not path.is_file():
         raise errors.Missing(f"model {name!r} is not in this workspace yet: run tunix-rt models pull {name}", model=name)
