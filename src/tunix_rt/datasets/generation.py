@@ -12,7 +12,8 @@ from typing import Any
 
 from tunix_rt import errors, tasks
 from tunix_rt.datasets import labels
-from tunix_rt.datasets.recipes import EVAL_SHARE, Cell, Plan, Recipe, Split, plan
+from tunix_rt.datasets.capacities import EVAL_SHARE, Split
+from tunix_rt.datasets.recipes import Cell, Plan, Recipe, plan
 from tunix_rt.tasks import Task, holdout
 from tunix_rt.traces import Trace, id_of
 
