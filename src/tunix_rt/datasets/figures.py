@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -59,6 +59,20 @@ def skeleton(prompt: str) -> str:
     return _DIGITS.sub("#", prompt)
 
 
+class StepSize(NamedTuple):
+    """What is counted of a step."""
+
+    type: str
+    chars: int
+    words: int
+    claims: int
+
+
+def step_size(step: Mapping[str, Any]) -> StepSize:
+    content = step["content"]
+    return StepSize(step["type"], len(content), len(content.split()), len(step["claims"]) if "claims" in step else 0)
+
+
 class Tally:
     """Add each trace's JSONL object once, then read `composition` and `figures`.
 
@@ -74,16 +88,21 @@ class Tally:
         self._claims = self._with_claims = 0
 
     def add(self, line: Mapping[str, Any]) -> None:
-        prompt, steps, answer, meta = line["prompt"], line["steps"], line["final_answer"], line["meta"]
+        self.count_in(line["meta"], line["prompt"], line["final_answer"], [step_size(step) for step in line["steps"]])
+
+    def count_in(self, meta: Mapping[str, Any], prompt: str, answer: str, steps: Sequence[StepSize]) -> None:
+        """The same, where the steps have been measured already."""
         self._meta[tuple([str(meta[key]) if key in meta else None for key in self._keys])] += 1
-        texts = [prompt, answer]
-        for step in steps:
-            texts.append(step["content"])
-            self._step_types[step["type"]] += 1
-            if "claims" in step:
-                self._claims += len(step["claims"])
+        prompt_words = len(prompt.split())
+        chars, words = len(prompt) + len(answer), prompt_words + len(answer.split())
+        for kind, step_chars, step_words, claims in steps:
+            chars += step_chars
+            words += step_words
+            self._step_types[kind] += 1
+            if claims:
+                self._claims += claims
                 self._with_claims += 1
-        self._lengths.extend(lengths(texts))
+        self._lengths.extend((len(prompt), chars, prompt_words, words, len(steps)))
         self._texts.frombytes(_hash(prompt) + _hash(skeleton(prompt)) + _hash(answer))
 
     @property
