@@ -4,6 +4,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from statistics import median
 from typing import Any, NamedTuple
@@ -82,10 +83,9 @@ class Tally:
     def __init__(self, labels: Iterable[str] = ()) -> None:
         self._keys = (*_META_KEYS, *labels)
         self._meta: Counter[tuple[str | None, ...]] = Counter()  # how often each combination of values occurs
-        self._step_types: Counter[str] = Counter()
+        self._steps: dict[StepSize, int] = {}  # how often each size occurs
         self._lengths = array("q")  # those of LENGTHS, trace after trace
         self._texts = array("Q")  # hashes of prompt, skeleton and answer, trace after trace
-        self._claims = self._with_claims = 0
 
     def add(self, line: Mapping[str, Any]) -> None:
         self.count_in(line["meta"], line["prompt"], line["final_answer"], [step_size(step) for step in line["steps"]])
@@ -95,15 +95,13 @@ class Tally:
         self._meta[tuple([str(meta[key]) if key in meta else None for key in self._keys])] += 1
         prompt_words = len(prompt.split())
         chars, words = len(prompt) + len(answer), prompt_words + len(answer.split())
-        for kind, step_chars, step_words, claims in steps:
-            chars += step_chars
-            words += step_words
-            self._step_types[kind] += 1
-            if claims:
-                self._claims += claims
-                self._with_claims += 1
+        counts = self._steps
+        for size in steps:
+            chars += size.chars
+            words += size.words
+            counts[size] = counts.get(size, 0) + 1
         self._lengths.extend((len(prompt), chars, prompt_words, words, len(steps)))
-        self._texts.frombytes(_hash(prompt) + _hash(skeleton(prompt)) + _hash(answer))
+        self._texts.frombytes(_hash(prompt) + _hash_of_few(skeleton(prompt)) + _hash_of_few(answer))
 
     @property
     def count(self) -> int:
@@ -118,7 +116,10 @@ class Tally:
                     counts[key][value] += times
         ordered = {key: dict(sorted(counter.items())) for key, counter in counts.items()}
         plain = {key: ordered.pop(key) for key in _META_KEYS}
-        return Composition(**plain, labels=ordered, step_type=dict(sorted(self._step_types.items())))
+        step_types: Counter[str] = Counter()
+        for size, times in self._steps.items():
+            step_types[size.type] += times
+        return Composition(**plain, labels=ordered, step_type=dict(sorted(step_types.items())))
 
     @property
     def figures(self) -> Figures:
@@ -126,8 +127,8 @@ class Tally:
         prompts, skeletons, answers = (len(set(self._texts[i::3])) for i in range(3))
         return Figures(
             **spreads,
-            claims=self._claims,
-            steps_with_claims=self._with_claims,
+            claims=sum(size.claims * times for size, times in self._steps.items()),
+            steps_with_claims=sum(times for size, times in self._steps.items() if size.claims),
             distinct_prompts=prompts,
             distinct_skeletons=skeletons,
             distinct_answers=answers,
@@ -153,6 +154,9 @@ def lengths(texts: Sequence[str]) -> tuple[int, ...]:
 
 def _hash(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=8).digest()
+
+
+_hash_of_few = lru_cache(maxsize=10_000)(_hash)  # of texts that come again and again
 
 
 def _spread(lengths: Sequence[int]) -> Spread:

@@ -19,7 +19,7 @@ from tunix_rt.datasets.recipes import Recipe, plan
 from tunix_rt.settings import Settings
 from tunix_rt.tasks import TRANSFORMS
 from tunix_rt.traces import TRACE_VERSION
-from tunix_rt.values import atomic_writer, merkle_root, read_json, sha256, sha256_file, write_bytes
+from tunix_rt.values import atomic_writer, collector_paused, merkle_root, read_json, sha256, sha256_file, write_bytes
 
 
 class Dataset(NamedTuple):
@@ -123,11 +123,12 @@ def stats(folder: Path) -> Manifest:
 def _make(recipe: Recipe, write: Callable[[bytes], Any]) -> Manifest:
     """Hand every line of the dataset to `write`, as it is made, and describe them all."""
     ids, counted, state = bytearray(), Tally(recipe.labels), hashlib.sha256()
-    for row in rows(plan(recipe)):
-        write(row.written)
-        state.update(row.written)
-        ids += row.id
-        counted.count_in(row.meta, row.prompt, row.answer, row.steps)
+    with collector_paused():
+        for row in rows(plan(recipe)):
+            write(row.written)
+            state.update(row.written)
+            ids += row.id
+            counted.count_in(row.meta, row.prompt, row.answer, row.steps)
     root = merkle_root(ids[at : at + 32].hex() for at in range(0, len(ids), 32))
     return _manifest(recipe, counted, state.hexdigest(), root)
 

@@ -18,7 +18,7 @@ from tunix_rt.tasks import Task, holdout
 from tunix_rt.traces import Trace
 
 _PATIENCE = 200  # candidates looked at for each item wanted before a stream counts as exhausted
-_BLOCK = 16
+_BLOCK = 128
 
 
 def canonical_prompt(prompt: str) -> str:

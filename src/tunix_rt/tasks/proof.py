@@ -48,6 +48,7 @@ def unproven(step: Mapping[str, Any]) -> list[str]:
 
 _NUMERIC = re.compile(r"\d[\d./]*", re.ASCII)  # found fast and read once: the same few numbers come again and again
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:/\d+)?", re.ASCII)
+_TEXTS = frozenset({str})
 _SYMBOLS = {*claims.RELATIONS, "", " ", "-", ", "}  # relation signs and separators are shown in words or not at all
 
 
@@ -65,6 +66,8 @@ def _numbers(text: str) -> tuple[Number, ...]:
 
 def _shows(kind: claims.Kind, operand: Operand, content: str, numbers: set[Number]) -> bool:
     if isinstance(operand, tuple | list):
+        if kind != "numbers" and _TEXTS.issuperset(map(type, operand)) and all(map(content.__contains__, operand)):
+            return True  # nearly every list of words
         return numbers.issuperset(operand) or all(_shows(kind, value, content, numbers) for value in operand)
     if isinstance(operand, bool) or operand in _SYMBOLS:
         return True

@@ -44,7 +44,8 @@ class Rng:
             z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK  # `_mix`, written out: this is the innermost loop
             z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
             product = (z ^ (z >> 31)) * n
-            if (product & _MASK) >= n or (product & _MASK) >= (1 << 64) % n:  # the first test is the quick one
+            low = product & _MASK
+            if low >= n or low >= (1 << 64) % n:  # the first test is the quick one
                 return product >> 64
 
     def between(self, low: int, high: int) -> int:
@@ -85,7 +86,10 @@ def _permuted(round_keys: tuple[int, ...], n: int, index: int) -> int:
     while True:
         left, right = index >> half, index & low
         for round_key in round_keys:
-            left, right = right, left ^ (_mix(right ^ round_key) & low)
+            z = right ^ round_key
+            z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK  # `_mix` again
+            z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+            left, right = right, left ^ ((z ^ (z >> 31)) & low)
         index = left << half | right
         if index < n:
             return index
