@@ -74,6 +74,30 @@ def step_size(step: Mapping[str, Any]) -> StepSize:
     return StepSize(step["type"], len(content), len(content.split()), len(step["claims"]) if "claims" in step else 0)
 
 
+class Measured(NamedTuple):
+    """What is counted of a trace: its values of `meta_keys`, its LENGTHS, and the hashes of prompt, skeleton and answer."""
+
+    meta: tuple[str | None, ...]
+    lengths: tuple[int, ...]
+    texts: bytes
+    steps: Sequence[StepSize]
+
+
+def meta_keys(labels: Iterable[str]) -> tuple[str, ...]:
+    return (*_META_KEYS, *labels)
+
+
+def measure(keys: Iterable[str], meta: Mapping[str, Any], prompt: str, answer: str, steps: Sequence[StepSize]) -> Measured:
+    prompt_words = len(prompt.split())
+    chars, words = len(prompt) + len(answer), prompt_words + len(answer.split())
+    for _, step_chars, step_words, _ in steps:
+        chars += step_chars
+        words += step_words
+    values = tuple([str(meta[key]) if key in meta else None for key in keys])
+    texts = _hash(prompt) + _hash_of_few(skeleton(prompt)) + _hash_of_few(answer)
+    return Measured(values, (len(prompt), chars, prompt_words, words, len(steps)), texts, steps)
+
+
 class Tally:
     """Add each trace's JSONL object once, then read `composition` and `figures`.
 
@@ -81,27 +105,23 @@ class Tally:
     """
 
     def __init__(self, labels: Iterable[str] = ()) -> None:
-        self._keys = (*_META_KEYS, *labels)
+        self._keys = meta_keys(labels)
         self._meta: Counter[tuple[str | None, ...]] = Counter()  # how often each combination of values occurs
-        self._steps: dict[StepSize, int] = {}  # how often each size occurs
+        self._steps: Counter[StepSize] = Counter()  # how often each size occurs
         self._lengths = array("q")  # those of LENGTHS, trace after trace
         self._texts = array("Q")  # hashes of prompt, skeleton and answer, trace after trace
 
     def add(self, line: Mapping[str, Any]) -> None:
-        self.count_in(line["meta"], line["prompt"], line["final_answer"], [step_size(step) for step in line["steps"]])
+        sizes = [step_size(step) for step in line["steps"]]
+        self.take(measure(self._keys, line["meta"], line["prompt"], line["final_answer"], sizes))
 
-    def count_in(self, meta: Mapping[str, Any], prompt: str, answer: str, steps: Sequence[StepSize]) -> None:
-        """The same, where the steps have been measured already."""
-        self._meta[tuple([str(meta[key]) if key in meta else None for key in self._keys])] += 1
-        prompt_words = len(prompt.split())
-        chars, words = len(prompt) + len(answer), prompt_words + len(answer.split())
-        counts = self._steps
-        for size in steps:
-            chars += size.chars
-            words += size.words
-            counts[size] = counts.get(size, 0) + 1
-        self._lengths.extend((len(prompt), chars, prompt_words, words, len(steps)))
-        self._texts.frombytes(_hash(prompt) + _hash_of_few(skeleton(prompt)) + _hash_of_few(answer))
+    def take(self, one: Measured) -> None:
+        """Add a trace that has been measured already, with `meta_keys` of the same labels."""
+        self._meta[one.meta] += 1
+        for size in one.steps:
+            self._steps[size] += 1
+        self._lengths.extend(one.lengths)
+        self._texts.frombytes(one.texts)
 
     @property
     def count(self) -> int:

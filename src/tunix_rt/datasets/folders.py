@@ -128,7 +128,7 @@ def _make(recipe: Recipe, write: Callable[[bytes], Any]) -> Manifest:
             write(row.written)
             state.update(row.written)
             ids += row.id
-            counted.count_in(row.meta, row.prompt, row.answer, row.steps)
+            counted.take(row.measured)
     root = merkle_root(ids[at : at + 32].hex() for at in range(0, len(ids), 32))
     return _manifest(recipe, counted, state.hexdigest(), root)
 

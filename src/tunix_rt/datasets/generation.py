@@ -55,7 +55,7 @@ def rows(planned: Plan) -> Iterator[Row]:
     """The same, as they are written. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
     yield from _written(planned)
     seen: set[bytes] = set()
-    encode = encoder()
+    encode = encoder(planned.recipe.labels)
     cells = [_cell(planned.recipe, cell, seen, encode) for cell in planned.cells]
     for which in _order(planned):
         yield next(cells[which])
@@ -90,7 +90,7 @@ def _written(planned: Plan) -> Iterator[Row]:
         for problem in tasks.problems(trace):
             raise errors.Invalid(f"{where}: {problem}.", line=number)
         seen.add(prompt)
-        yield of_trace(trace)
+        yield of_trace(trace, recipe.labels)
 
 
 def _order(planned: Plan) -> list[int]:

@@ -4,14 +4,14 @@ Steps come again and again (of those of 100,000 traces of all tasks, six in ten)
 measured once, as long as it is among the latest, and then only put in its place.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import orjson
 
-from tunix_rt.datasets.figures import StepSize, step_size
+from tunix_rt.datasets.figures import Measured, StepSize, measure, meta_keys, step_size
 from tunix_rt.tasks import Draft, proof
 from tunix_rt.tasks.core import Line
 from tunix_rt.traces import TRACE_VERSION, Trace, id_of
@@ -21,14 +21,11 @@ _LATEST = 50_000  # steps; some 50 MB
 
 
 class Row(NamedTuple):
-    """`written` is the trace's line in the file, `id` its sha256; the rest is what statistics need of it."""
+    """`written` is the trace's line in the file, `id` its sha256."""
 
     written: bytes
     id: bytes
-    meta: Mapping[str, Any]
-    prompt: str
-    answer: str
-    steps: Sequence[StepSize]
+    measured: Measured
 
 
 class Step(NamedTuple):
@@ -47,29 +44,30 @@ class Unproven(ValueError):
     """A draft with a claim that is false or not shown, or with an answer that its last step does not state."""
 
 
-def encoder() -> Encode:
+def encoder(labels: Iterable[str]) -> Encode:
     """A function that turns drafts into rows, and remembers their steps as long as it lives itself."""
-    remembered = lru_cache(maxsize=_LATEST)(_step)
+    keys, remembered = meta_keys(labels), lru_cache(maxsize=_LATEST)(_step)
 
     def encode(draft: Draft, meta: dict[str, Any]) -> Row:
         steps = [remembered(i, line) for i, line in enumerate(draft.lines, 1)]
-        for step in steps:
-            for problem in step.problems:
-                raise Unproven(problem)
+        for problem in [problem for step in steps for problem in step.problems]:
+            raise Unproven(problem)
         for problem in proof.unstated(draft.answer, draft.lines[-1].content):
             raise Unproven(problem)
-        return _row(draft, meta, steps)
+        measured = measure(keys, meta, draft.prompt, draft.answer, [step.size for step in steps])
+        return Row(*_encoded(draft, meta, steps), measured)
 
     return encode
 
 
-def of_trace(trace: Trace) -> Row:
+def of_trace(trace: Trace, labels: Iterable[str]) -> Row:
     line = trace.line()
     sizes = [step_size(step) for step in line["steps"]]
-    return Row(jsonl_line_exact(line), bytes.fromhex(id_of(line)), trace.meta, trace.prompt, trace.final_answer, sizes)
+    measured = measure(meta_keys(labels), trace.meta, trace.prompt, trace.final_answer, sizes)
+    return Row(jsonl_line_exact(line), bytes.fromhex(id_of(line)), measured)
 
 
-def _row(draft: Draft, meta: dict[str, Any], steps: Sequence[Step]) -> Row:
+def _encoded(draft: Draft, meta: dict[str, Any], steps: Sequence[Step]) -> tuple[bytes, bytes]:
     """The bytes of `jsonl_line_exact` and the hash of `id_of` for the whole line; generated meta holds no float, and nothing
     empty is left out because there is nothing empty."""
     prompt, answer = draft.prompt, draft.answer
@@ -81,8 +79,7 @@ def _row(draft: Draft, meta: dict[str, Any], steps: Sequence[Step]) -> Row:
         "meta": meta,
     }
     named = {"final_answer": answer, "meta": meta, "prompt": prompt, "steps": [step.canonical for step in steps]}
-    name = sha256(canonical_exact(named)).digest()
-    return Row(jsonl_line_exact(written), name, meta, prompt, answer, [step.size for step in steps])
+    return jsonl_line_exact(written), sha256(canonical_exact(named)).digest()
 
 
 def _step(i: int, line: Line) -> Step:

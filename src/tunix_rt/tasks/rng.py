@@ -59,12 +59,14 @@ class Rng:
         return self.below(whole) < part
 
     def some(self, choices: Sequence[T], count: int) -> list[T]:
-        """`count` different positions of `choices`, in random order."""
-        pool = list(choices)
+        """`count` different positions of `choices`, in random order: the first of a Fisher-Yates shuffle that notes what it
+        has moved, since copying hundreds of words to take five would cost more than all the rest."""
+        size, moved, chosen = len(choices), dict[int, int](), list[T]()
         for i in range(count):
-            j = i + self.below(len(pool) - i)
-            pool[i], pool[j] = pool[j], pool[i]
-        return pool[:count]
+            j = i + self.below(size - i)
+            chosen.append(choices[moved.get(j, j)])
+            moved[j] = moved.get(i, i)
+        return chosen
 
     def unique(self, n: int) -> int:
         """Item k's place in a keyed permutation of 0..n-1: no two items of the stream get the same one."""
