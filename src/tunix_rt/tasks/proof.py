@@ -66,7 +66,7 @@ def _numbers(text: str) -> tuple[Number, ...]:
 
 def _shows(kind: claims.Kind, operand: Operand, content: str, numbers: set[Number]) -> bool:
     if isinstance(operand, tuple | list):
-        if kind != "numbers" and _TEXTS.issuperset(map(type, operand)) and all([word in content for word in operand]):  # type: ignore[operator]
+        if kind != "numbers" and _TEXTS.issuperset(map(type, operand)) and all(map(content.__contains__, operand)):  # type: ignore[arg-type]
             return True  # nearly every list of words
         return numbers.issuperset(operand) or all(_shows(kind, value, content, numbers) for value in operand)
     if isinstance(operand, bool) or operand in _SYMBOLS:
