@@ -1,6 +1,7 @@
 """Ids follow content alone, files are whole or absent, and a mistake names what to mend."""
 
 import datetime
+import gc
 import json
 import math
 import tracemalloc
@@ -183,3 +184,16 @@ def test_lines_are_read_in_bounded_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1_000_000  # bytes; the file has ten million
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_collector_goes_on_as_it_was(running: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if running else gc.disable)()
+        with pytest.raises(KeyError), values.collector_paused():
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() == running
+    finally:
+        (gc.enable if before else gc.disable)()

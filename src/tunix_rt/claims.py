@@ -112,10 +112,13 @@ def jsonable(value: Any) -> Operand:
     if kind is Fraction:
         return value.numerator if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
     if kind is list or kind is tuple:
+        if _PLAIN.issuperset(map(type, value)):
+            return tuple(value)
         return tuple(jsonable(item) for item in value)  # type: ignore[misc]
     return value  # type: ignore[no-any-return]
 
 
+_PLAIN = frozenset({int, str})
 _FRACTION = re.compile(r"(-?[0-9]{1,100})/([1-9][0-9]{0,99})")
 _LONGEST = 20_000  # characters a text operation may produce: a step's own limit
 _DIGITS = 200  # of any number a claim works on

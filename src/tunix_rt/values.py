@@ -4,6 +4,7 @@ A value's canonical JSON (sorted keys, no spaces, defaults left out) is what its
 id on every machine, and a field added later with a default leaves old ids alone.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -168,6 +169,19 @@ def merkle_climb(leaf: str, index: int, count: int, path: Sequence[str]) -> str 
             node = hashlib.sha256(b"\x01" + node + beside).digest()
         index, last = index // 2, last // 2
     return node.hex() if last == 0 else None
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Python's cyclic garbage collector rests meanwhile: for work that makes many values and no cycles of them, whose every
+    pass over all that is alive would find nothing. It goes on afterwards if it ran before."""
+    ran = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if ran:
+            gc.enable()
 
 
 @contextmanager

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tunix_rt import datasets, errors, traces
 from tunix_rt.datasets import Manifest, Recipe, folders
+from tunix_rt.datasets.rows import Row
 from tunix_rt.settings import Settings
 from tunix_rt.values import merkle_root, sha256_file
 
@@ -97,13 +97,13 @@ def test_an_interrupted_build_is_finished(folder: Path, recipe: Recipe) -> None:
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = folders.lines
+    rows = folders.rows
 
-    def failing(planned: datasets.Plan) -> Iterator[dict[str, Any]]:
-        yield from itertools.islice(lines(planned), 20)
+    def failing(planned: datasets.Plan) -> Iterator[Row]:
+        yield from itertools.islice(rows(planned), 20)
         raise errors.Failed("a false claim.")
 
-    monkeypatch.setattr(folders, "lines", failing)
+    monkeypatch.setattr(folders, "rows", failing)
     with pytest.raises(errors.Failed):
         datasets.build(recipe, tmp_path / "set")
     assert read_bytes(tmp_path / "set") == {}

@@ -8,6 +8,8 @@ import pytest
 
 from tunix_rt import datasets, errors, tasks
 from tunix_rt.datasets import generation
+from tunix_rt.tasks import Draft
+from tunix_rt.tasks.rng import Rng
 from tunix_rt.traces import Trace
 from tunix_rt.values import merkle_root
 
@@ -90,8 +92,14 @@ def test_tasks_alternate() -> None:
 
 
 def test_a_false_generator_cannot_make_a_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "problems", lambda _line: ["it is wrong"])
-    with pytest.raises(errors.Failed, match="task 'arithmetic' level 1, item 42/"):
+    honest = tasks.get("arithmetic")
+
+    def false(rng: Rng, level: int) -> Draft:
+        draft = honest.make(rng, level)
+        return draft._replace(answer=f"{draft.answer}0")
+
+    monkeypatch.setitem(tasks.CATALOGUE, "arithmetic", honest._replace(make=false))
+    with pytest.raises(errors.Failed, match=r"task 'arithmetic' level 1, item 42/.*: the last step does not state the answer"):
         datasets.generate(datasets.recipe("tiny-sums"))
 
 

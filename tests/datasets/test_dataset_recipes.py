@@ -76,7 +76,7 @@ def test_missing_key_is_named() -> None:
         ),
         (
             {"tasks": {"reverse": {"count": 200, "levels": {1: 1}}}, "split": "eval"},
-            f"which has only about {SPACE // 8} on the eval side",
+            "which has only about 125 on the eval side",
         ),
         ({"count": 14}, "asks for 14 items but its parts add up to 15"),
         ({"levels": {1: 0}}, "all weights are 0"),
@@ -86,6 +86,24 @@ def test_plan_refuses_what_cannot_be_made(changes: dict[str, Any], message: str)
     with pytest.raises(errors.Mistake) as caught:
         datasets.plan(recipe(**changes))
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("task", "levels", "message"),
+    [
+        ("decompose", {1: 400, 2: 1_000}, None),
+        ("decompose", {1: 504, 2: 1_400}, "level 1, which has only about 327 on the train side of the split; other levels"),
+        ("speed", {1: 600, 2: 1_100}, None),
+        ("speed", {1: 700, 2: 1_100}, "level 1, which has only about 626 on the train side"),
+    ],
+)
+def test_levels_that_share_prompts_are_planned_together(task: str, levels: dict[int, int], message: str | None) -> None:
+    mixed = recipe(tasks={task: {"count": sum(levels.values()), "levels": levels}})
+    if message is None:
+        assert len(datasets.generate(mixed)) == sum(levels.values())
+        return
+    with pytest.raises(errors.Invalid, match=message):
+        datasets.plan(mixed)
 
 
 def test_plan_counts_are_exact() -> None:

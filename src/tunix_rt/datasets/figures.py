@@ -4,8 +4,10 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -58,33 +60,68 @@ def skeleton(prompt: str) -> str:
     return _DIGITS.sub("#", prompt)
 
 
+class StepSize(NamedTuple):
+    """What is counted of a step."""
+
+    type: str
+    chars: int
+    words: int
+    claims: int
+
+
+def step_size(step: Mapping[str, Any]) -> StepSize:
+    content = step["content"]
+    return StepSize(step["type"], len(content), len(content.split()), len(step["claims"]) if "claims" in step else 0)
+
+
+class Measured(NamedTuple):
+    """What is counted of a trace: its values of `meta_keys`, its LENGTHS, and the hashes of prompt, skeleton and answer."""
+
+    meta: tuple[str | None, ...]
+    lengths: tuple[int, ...]
+    texts: bytes
+    steps: Sequence[StepSize]
+
+
+def meta_keys(labels: Iterable[str]) -> tuple[str, ...]:
+    return (*_META_KEYS, *labels)
+
+
+def measure(keys: Iterable[str], meta: Mapping[str, Any], prompt: str, answer: str, steps: Sequence[StepSize]) -> Measured:
+    prompt_words = len(prompt.split())
+    chars, words = len(prompt) + len(answer), prompt_words + len(answer.split())
+    for _, step_chars, step_words, _ in steps:
+        chars += step_chars
+        words += step_words
+    values = tuple([str(meta[key]) if key in meta else None for key in keys])
+    texts = _hash(prompt) + _hash_of_few(skeleton(prompt)) + _hash_of_few(answer)
+    return Measured(values, (len(prompt), chars, prompt_words, words, len(steps)), texts, steps)
+
+
 class Tally:
     """Add each trace's JSONL object once, then read `composition` and `figures`.
 
-    Keeps 8 bytes for each length and each text, not the texts: distinct texts are counted by their 64-bit hashes. Those differ
-    from process to process and never leave this object.
+    Keeps 8 bytes for each length and each text, not the texts: distinct texts are counted by their 64-bit hashes.
     """
 
     def __init__(self, labels: Iterable[str] = ()) -> None:
-        self._keys = (*_META_KEYS, *labels)
+        self._keys = meta_keys(labels)
         self._meta: Counter[tuple[str | None, ...]] = Counter()  # how often each combination of values occurs
-        self._step_types: Counter[str] = Counter()
+        self._steps: Counter[StepSize] = Counter()  # how often each size occurs
         self._lengths = array("q")  # those of LENGTHS, trace after trace
-        self._texts = array("q")  # hashes of prompt, skeleton and answer, trace after trace
-        self._claims = self._with_claims = 0
+        self._texts = array("Q")  # hashes of prompt, skeleton and answer, trace after trace
 
     def add(self, line: Mapping[str, Any]) -> None:
-        prompt, steps, answer, meta = line["prompt"], line["steps"], line["final_answer"], line["meta"]
-        self._meta[tuple([str(meta[key]) if key in meta else None for key in self._keys])] += 1
-        texts = [prompt, answer]
-        for step in steps:
-            texts.append(step["content"])
-            self._step_types[step["type"]] += 1
-            if "claims" in step:
-                self._claims += len(step["claims"])
-                self._with_claims += 1
-        self._lengths.extend(lengths(texts))
-        self._texts.extend((hash(prompt), hash(skeleton(prompt)), hash(answer)))
+        sizes = [step_size(step) for step in line["steps"]]
+        self.take(measure(self._keys, line["meta"], line["prompt"], line["final_answer"], sizes))
+
+    def take(self, one: Measured) -> None:
+        """Add a trace that has been measured already, with `meta_keys` of the same labels."""
+        self._meta[one.meta] += 1
+        for size in one.steps:
+            self._steps[size] += 1
+        self._lengths.extend(one.lengths)
+        self._texts.frombytes(one.texts)
 
     @property
     def count(self) -> int:
@@ -99,7 +136,10 @@ class Tally:
                     counts[key][value] += times
         ordered = {key: dict(sorted(counter.items())) for key, counter in counts.items()}
         plain = {key: ordered.pop(key) for key in _META_KEYS}
-        return Composition(**plain, labels=ordered, step_type=dict(sorted(self._step_types.items())))
+        step_types: Counter[str] = Counter()
+        for size, times in self._steps.items():
+            step_types[size.type] += times
+        return Composition(**plain, labels=ordered, step_type=dict(sorted(step_types.items())))
 
     @property
     def figures(self) -> Figures:
@@ -107,8 +147,8 @@ class Tally:
         prompts, skeletons, answers = (len(set(self._texts[i::3])) for i in range(3))
         return Figures(
             **spreads,
-            claims=self._claims,
-            steps_with_claims=self._with_claims,
+            claims=sum(size.claims * times for size, times in self._steps.items()),
+            steps_with_claims=sum(times for size, times in self._steps.items() if size.claims),
             distinct_prompts=prompts,
             distinct_skeletons=skeletons,
             distinct_answers=answers,
@@ -130,6 +170,13 @@ def lengths(texts: Sequence[str]) -> tuple[int, ...]:
     """Those of `LENGTHS`, of a trace's prompt, answer and step texts."""
     prompt, together = texts[0], " ".join(texts)
     return len(prompt), len(together) - len(texts) + 1, len(prompt.split()), len(together.split()), len(texts) - 2
+
+
+def _hash(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=8).digest()
+
+
+_hash_of_few = lru_cache(maxsize=10_000)(_hash)  # of texts that come again and again
 
 
 def _spread(lengths: Sequence[int]) -> Spread:

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from tunix_rt import errors, tasks
 from tunix_rt.datasets import cards
 from tunix_rt.datasets.figures import Tally
-from tunix_rt.datasets.generation import lines
+from tunix_rt.datasets.generation import rows
 from tunix_rt.datasets.manifests import DATA, MANIFEST, Manifest, manifest_bytes
 from tunix_rt.datasets.recipes import Recipe, plan
 from tunix_rt.settings import Settings
 from tunix_rt.tasks import TRANSFORMS
-from tunix_rt.traces import TRACE_VERSION, id_of
-from tunix_rt.values import atomic_writer, jsonl_line_exact, merkle_root, read_json, sha256, sha256_file, write_bytes
+from tunix_rt.traces import TRACE_VERSION
+from tunix_rt.values import atomic_writer, collector_paused, merkle_root, read_json, sha256, sha256_file, write_bytes
 
 
 class Dataset(NamedTuple):
@@ -123,12 +123,12 @@ def stats(folder: Path) -> Manifest:
 def _make(recipe: Recipe, write: Callable[[bytes], Any]) -> Manifest:
     """Hand every line of the dataset to `write`, as it is made, and describe them all."""
     ids, counted, state = bytearray(), Tally(recipe.labels), hashlib.sha256()
-    for line in lines(plan(recipe)):
-        written = jsonl_line_exact(line)
-        write(written)
-        state.update(written)
-        ids += bytes.fromhex(id_of(line))
-        counted.add(line)
+    with collector_paused():
+        for row in rows(plan(recipe)):
+            write(row.written)
+            state.update(row.written)
+            ids += row.id
+            counted.take(row.measured)
     root = merkle_root(ids[at : at + 32].hex() for at in range(0, len(ids), 32))
     return _manifest(recipe, counted, state.hexdigest(), root)
 

@@ -8,16 +8,17 @@ prompt that an evaluation recipe could.
 import unicodedata
 from collections.abc import Container, Iterator
 from hashlib import blake2b
-from typing import Any
 
 from tunix_rt import errors, tasks
 from tunix_rt.datasets import labels
-from tunix_rt.datasets.recipes import EVAL_SHARE, Cell, Plan, Recipe, Split, plan
+from tunix_rt.datasets.capacities import EVAL_SHARE, Split
+from tunix_rt.datasets.recipes import Cell, Plan, Recipe, plan
+from tunix_rt.datasets.rows import Encode, Row, Unproven, encoder, of_trace
 from tunix_rt.tasks import Task, holdout
-from tunix_rt.traces import Trace, id_of
+from tunix_rt.traces import Trace
 
 _PATIENCE = 200  # candidates looked at for each item wanted before a stream counts as exhausted
-_BLOCK = 16
+_BLOCK = 128
 
 
 def canonical_prompt(prompt: str) -> str:
@@ -47,31 +48,32 @@ def generate(recipe: Recipe) -> list[Trace]:
 
 def stream(planned: Plan) -> Iterator[Trace]:
     """The same traces one at a time."""
-    return map(Trace.model_validate, lines(planned))
+    return map(Trace.model_validate_json, (row.written for row in rows(planned)))
 
 
-def lines(planned: Plan) -> Iterator[dict[str, Any]]:
-    """Their JSONL objects. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
+def rows(planned: Plan) -> Iterator[Row]:
+    """The same, as they are written. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
     yield from _written(planned)
     seen: set[bytes] = set()
-    cells = [_cell(planned.recipe, cell, seen) for cell in planned.cells]
+    encode = encoder(planned.recipe.labels)
+    cells = [_cell(planned.recipe, cell, seen, encode) for cell in planned.cells]
     for which in _order(planned):
         yield next(cells[which])
 
 
 def explain(recipe: Recipe, trace_id: str) -> Trace:
     """The item of this recipe whose id is `trace_id`, or the only one whose id starts with it, made again."""
-    found = [line for line in lines(plan(recipe)) if id_of(line).startswith(trace_id)]
+    found = [row.written for row in rows(plan(recipe)) if row.id.hex().startswith(trace_id)]
     if not found:
         raise errors.NotFound(f"recipe {recipe.name!r} makes no trace with id {trace_id!r}.", recipe=recipe.name, id=trace_id)
     if len(found) > 1:
         raise errors.Invalid(
             f"{len(found)} traces of {recipe.name!r} have an id that starts with {trace_id!r}; give more of it."
         )
-    return Trace.model_validate(found[0])
+    return Trace.model_validate_json(found[0])
 
 
-def _written(planned: Plan) -> Iterator[dict[str, Any]]:
+def _written(planned: Plan) -> Iterator[Row]:
     """The written items, once each is known to lie on the recipe's side and to be true as far as its claims say."""
     recipe, seen = planned.recipe, set()
     for number, trace in enumerate(planned.items, start=1):
@@ -85,11 +87,10 @@ def _written(planned: Plan) -> Iterator[dict[str, Any]]:
                 f"a name or a number in it: {trace.prompt!r}.",
                 line=number,
             )
-        line = trace.line()
-        for problem in tasks.problems(line):
+        for problem in tasks.problems(trace):
             raise errors.Invalid(f"{where}: {problem}.", line=number)
         seen.add(prompt)
-        yield line
+        yield of_trace(trace, recipe.labels)
 
 
 def _order(planned: Plan) -> list[int]:
@@ -103,17 +104,16 @@ def _order(planned: Plan) -> list[int]:
     return [which for _, which, _ in sorted(seats)]
 
 
-def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[dict[str, Any]]:
+def _cell(recipe: Recipe, cell: Cell, seen: set[bytes], encode: Encode) -> Iterator[Row]:
     """Candidates are made a block at a time, since one task's code and words then stay in the processor's cache; `seen` is
     asked when an item is wanted, so other cells come between as they always did. No block is longer than what is wanted."""
     task, k, wanted = tasks.get(cell.task), 0, cell.size
-    label = labels.of(recipe, recipe.mixes[cell.part], cell)
     while k < _PATIENCE * (cell.size + 10):
         block = range(k, k + min(wanted, _BLOCK))
-        for key, line in list(_candidates(task, recipe, cell, block, seen)):
+        for key, row in list(_candidates(task, recipe, cell, block, seen, encode)):
             if key not in seen:
                 seen.add(key)
-                yield labels.put(line, label)
+                yield row
                 wanted -= 1
         k = block.stop
     raise errors.Invalid(
@@ -124,17 +124,19 @@ def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[dict[str, An
 
 
 def _candidates(
-    task: Task, recipe: Recipe, cell: Cell, block: range, seen: Container[bytes]
-) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    task: Task, recipe: Recipe, cell: Cell, block: range, seen: Container[bytes], encode: Encode
+) -> Iterator[tuple[bytes, Row]]:
     """Those on the recipe's side, checked, with the hashes of their prompts."""
     seed, split, level, transform = recipe.seed, recipe.split, cell.level, cell.transform
     groups = holdout.groups(task, cell.forms)
+    label = labels.of(recipe, recipe.mixes[cell.part], cell)
     for k in block:
         draft = tasks.draft(task, level, seed, k, transform)
         key = _prompt_hash(draft.prompt)
         if key in seen or _side(key) != split or f"{task.name}/{draft.form}" not in groups:
             continue
-        line = tasks.line(draft, task, level, f"{seed}/{k}", transform)
-        for problem in tasks.problems(line):
-            raise errors.Failed(f"task {task.name!r} level {level}, item {seed}/{k}: {problem}.", task=task.name)
-        yield key, line
+        meta = tasks.meta(draft, task, level, f"{seed}/{k}", transform) | label
+        try:
+            yield key, encode(draft, meta)
+        except Unproven as problem:
+            raise errors.Failed(f"task {task.name!r} level {level}, item {seed}/{k}: {problem}.", task=task.name) from problem

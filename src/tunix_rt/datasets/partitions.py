@@ -10,8 +10,8 @@ from hashlib import blake2b
 
 import numpy as np
 
+from tunix_rt.datasets.capacities import Split
 from tunix_rt.datasets.nearness import connected
-from tunix_rt.datasets.recipes import Split
 
 
 def sides(groups: Sequence[int], prompts: Sequence[int], seed: int, eval_share: float) -> list[Split]:

@@ -8,19 +8,18 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from pydantic import Field, StringConstraints, model_validator
 
 from tunix_rt import errors, recipes, tasks
-from tunix_rt.datasets import written
-from tunix_rt.tasks import LEVELS, TRANSFORMS, holdout
+from tunix_rt.datasets import capacities, written
+from tunix_rt.datasets.capacities import Split
+from tunix_rt.tasks import LEVELS, TRANSFORMS
 from tunix_rt.tasks.holdout import FORMS, Forms
 from tunix_rt.tasks.rng import Rng
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value, read_toml
 
 K = TypeVar("K")
-Split = Literal["train", "eval"]
 Facet = Literal["category", "difficulty"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Weights = dict[Annotated[int, Field(ge=1, le=3)], Annotated[int, Field(ge=0)]]
-EVAL_SHARE = 8  # one canonical prompt in eight can only ever be an evaluation prompt
 KEY_META = frozenset({"task", "task_version", "level", "group", "key", "transform"})  # what makes an item again
 
 
@@ -223,21 +222,23 @@ def _edge_cells(seed: int, part: str, mix: Part, counts: Mapping[str, int]) -> l
 
 
 def _within_capacity(recipe: Recipe, cells: Sequence[Cell]) -> None:
-    """Cells of one stream draw from the same prompts, whichever parts they belong to."""
-    streams: dict[tuple[str, int, str | None], list[Cell]] = {}
+    """Cells of one stream draw from the same prompts, whichever parts they belong to, and some levels share prompts."""
+    streams: dict[tuple[str, str | None, Forms], Counter[int]] = {}
     for cell in cells:
-        streams.setdefault((cell.task, cell.level, cell.transform), []).append(cell)
-    for (name, level, _), drawn in streams.items():
-        task = tasks.get(name)
         for forms in FORMS:
-            wanted = sum(cell.size for cell in drawn if forms in ("all", cell.forms))
-            capacity = holdout.capacity(task, level, forms)
-            there = capacity // EVAL_SHARE if recipe.split == "eval" else capacity - capacity // EVAL_SHARE
-            if wanted > there:
+            wanted = streams.setdefault((cell.task, cell.transform, forms), Counter())
+            wanted[cell.level] += cell.size if forms in ("all", cell.forms) else 0
+    for (name, _, forms), wanted in streams.items():
+        task = tasks.get(name)
+        for level, size in wanted.items():
+            taken = capacities.lost(task, level, wanted)
+            there = capacities.room(task, level, forms, recipe.split) - taken
+            if size > max(there, 0):
                 kind = "" if forms == "all" else f"in {forms} forms "
+                rest = f"; other levels of this recipe take about {taken} more" if taken else ""
                 raise errors.Invalid(
-                    f"recipe {recipe.name!r} asks for {wanted} items of task {name!r} level {level}, which has only about "
-                    f"{there} {kind}on the {recipe.split} side of the split; ask for fewer or for other levels.",
+                    f"recipe {recipe.name!r} asks for {size} items of task {name!r} level {level}, which has only about "
+                    f"{there} {kind}on the {recipe.split} side of the split{rest}; ask for fewer or for other levels.",
                     task=name,
                     level=level,
                     capacity=there,

@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, StringConstraints, field_validator, mode
 
 from tunix_rt import errors
 from tunix_rt.checking import TraceCheck
-from tunix_rt.datasets.recipes import Name, Split
+from tunix_rt.datasets.capacities import Split
+from tunix_rt.datasets.recipes import Name
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value, read_toml
 

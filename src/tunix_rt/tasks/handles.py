@@ -11,6 +11,7 @@ Handles are never changed once made. They are not frozen dataclasses, because th
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from tunix_rt import claims
@@ -138,9 +139,14 @@ def _decimal(value: Fraction) -> str:
 
 def given(value: Number, noun: Noun | None = None, style: Style = "plain") -> Quantity:
     if type(value) is int and style == "plain":
-        return Quantity(value, style, noun, str(value))
+        return _counted(value, noun)
     value = _narrow(value)
     return Quantity(value, style, noun, written(value, style))
+
+
+@lru_cache(maxsize=20_000)  # the same small numbers come again and again
+def _counted(value: int, noun: Noun | None) -> Quantity:
+    return Quantity(value, "plain", noun, str(value))
 
 
 def word(value: str) -> Text:
@@ -235,10 +241,10 @@ def _bare(operand: Any) -> Any:
 
 
 def _style(op: str, operands: Sequence[Any]) -> Style:
-    flat = [entry for operand in operands for entry in (operand if isinstance(operand, list | tuple) else [operand])]
-    styles: list[Style] = [entry.style for entry in flat if isinstance(entry, Quantity) and entry.style != "plain"]
     if op == "percent_share":
         return "percent"
+    flat = [entry for operand in operands for entry in (operand if isinstance(operand, list | tuple) else [operand])]
+    styles: list[Style] = [entry.style for entry in flat if type(entry) is Quantity and entry.style != "plain"]
     if op == "percent_of":
         return flat[1].style  # type: ignore[no-any-return]
     if op == "compare" and len(styles) == 2:

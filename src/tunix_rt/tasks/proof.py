@@ -15,14 +15,20 @@ def problems(made: Trace | Mapping[str, Any]) -> list[str]:
     """One sentence for each claim that is false or that its step's text does not show, and for an answer that the last step
     does not state; nothing when all is well."""
     line = made.line() if isinstance(made, Trace) else made
-    found = [problem for step in line["steps"] if "claims" in step for problem in _unproven(step)]
-    if line["final_answer"] not in line["steps"][-1]["content"]:
-        found.append(f"the last step does not state the answer {line['final_answer']!r}")
-    return found
+    found = [problem for step in line["steps"] for problem in unproven(step)]
+    return found + unstated(line["final_answer"], line["steps"][-1]["content"])
 
 
-def _unproven(step: Mapping[str, Any]) -> list[str]:
-    found = []
+def unstated(answer: str, last: str) -> list[str]:
+    """What is wrong when a trace with this answer ends with a step that says `last`."""
+    return [] if answer in last else [f"the last step does not state the answer {answer!r}"]
+
+
+def unproven(step: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the claims of one step."""
+    found: list[str] = []
+    if "claims" not in step:
+        return found
     content = step["content"]
     numbers = set[Number]().union(*map(_numbers, _NUMERIC.findall(content)))
     for claim in step["claims"]:
@@ -42,6 +48,7 @@ def _unproven(step: Mapping[str, Any]) -> list[str]:
 
 _NUMERIC = re.compile(r"\d[\d./]*", re.ASCII)  # found fast and read once: the same few numbers come again and again
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:/\d+)?", re.ASCII)
+_TEXTS = frozenset({str})
 _SYMBOLS = {*claims.RELATIONS, "", " ", "-", ", "}  # relation signs and separators are shown in words or not at all
 
 
@@ -59,6 +66,8 @@ def _numbers(text: str) -> tuple[Number, ...]:
 
 def _shows(kind: claims.Kind, operand: Operand, content: str, numbers: set[Number]) -> bool:
     if isinstance(operand, tuple | list):
+        if kind != "numbers" and _TEXTS.issuperset(map(type, operand)) and all(map(content.__contains__, operand)):  # type: ignore[arg-type]
+            return True  # nearly every list of words
         return numbers.issuperset(operand) or all(_shows(kind, value, content, numbers) for value in operand)
     if isinstance(operand, bool) or operand in _SYMBOLS:
         return True

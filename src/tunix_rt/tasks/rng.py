@@ -44,7 +44,8 @@ class Rng:
             z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK  # `_mix`, written out: this is the innermost loop
             z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
             product = (z ^ (z >> 31)) * n
-            if (product & _MASK) >= n or (product & _MASK) >= (1 << 64) % n:  # the first test is the quick one
+            low = product & _MASK
+            if low >= n or low >= (1 << 64) % n:  # the first test is the quick one
                 return product >> 64
 
     def between(self, low: int, high: int) -> int:
@@ -58,12 +59,14 @@ class Rng:
         return self.below(whole) < part
 
     def some(self, choices: Sequence[T], count: int) -> list[T]:
-        """`count` different positions of `choices`, in random order."""
-        pool = list(choices)
+        """`count` different positions of `choices`, in random order: the first of a Fisher-Yates shuffle that notes what it
+        has moved, since copying hundreds of words to take five would cost more than all the rest."""
+        size, moved, chosen = len(choices), dict[int, int](), list[T]()
         for i in range(count):
-            j = i + self.below(len(pool) - i)
-            pool[i], pool[j] = pool[j], pool[i]
-        return pool[:count]
+            j = i + self.below(size - i)
+            chosen.append(choices[moved.get(j, j)])
+            moved[j] = moved.get(i, i)
+        return chosen
 
     def unique(self, n: int) -> int:
         """Item k's place in a keyed permutation of 0..n-1: no two items of the stream get the same one."""
@@ -85,7 +88,10 @@ def _permuted(round_keys: tuple[int, ...], n: int, index: int) -> int:
     while True:
         left, right = index >> half, index & low
         for round_key in round_keys:
-            left, right = right, left ^ (_mix(right ^ round_key) & low)
+            z = right ^ round_key
+            z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK  # `_mix` again
+            z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+            left, right = right, left ^ ((z ^ (z >> 31)) & low)
         index = left << half | right
         if index < n:
             return index

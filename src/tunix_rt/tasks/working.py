@@ -42,13 +42,14 @@ def _remembered(work: Callable[[Quantity, Quantity], Quantity]) -> Method:
     """The method with its latest results kept: it depends on two numbers, and a dataset uses the same small ones again."""
 
     @lru_cache(maxsize=20_000)
-    def done(a: Number, style: Style, b: Number, other: Style) -> Quantity:
+    def done(a: Number, style: Style, b: Number, other: Style, noun: Noun | None) -> Quantity:
+        if noun:
+            return done(a, style, b, other, None).named(noun)
         return work(given(a, style=style), given(b, style=other))
 
     @wraps(work)
     def method(a: Quantity, b: Quantity, noun: Noun | None = None) -> Quantity:
-        result = done(a.value, a.style, b.value, b.style)
-        return result.named(noun) if noun else result
+        return done(a.value, a.style, b.value, b.style, noun)
 
     return method
 
