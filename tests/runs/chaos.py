@@ -114,6 +114,8 @@ def _report(where: Settings, opened: Store, ids: list[str]) -> dict[str, Any]:
         "lost": sum(run.state != "completed" or times[run.run_id] == 0 for run in ended),
         "twice": sum(count > 1 for count in times.values()),
         "attempts": sum(run.attempt for run in ended),
+        "ends": dict(Counter(f"{run.state} ({run.reason})" for run in ended)),
+        "messages": [f"{run.run_id}: {run.message}" for run in ended if run.state != "completed"],
     }
 
 

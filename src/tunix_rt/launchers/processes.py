@@ -1,7 +1,8 @@
 """Find and end every process of an attempt, by a mark in its environment that children inherit.
 
 A process group misses a grandchild that made a session of its own, and a parent-death signal misses every grandchild. A
-process that clears its environment escapes the mark, so the shim also ends the group.
+process that clears its environment escapes the mark, so the shim also ends the group. Shims and guards carry no mark: another
+worker's shim may be on its way to learn that the attempt was launched before.
 """
 
 import os
@@ -13,6 +14,32 @@ import psutil
 
 MARK = "TUNIX_RT_ATTEMPT"
 POLL_SECONDS = 0.02
+
+
+class Guard:
+    """A fork of this process that ends all that carry the mark if this process dies before it has dismissed the guard.
+
+    It keeps the locks of this process until then, so that nobody begins anew beside what is left.
+    """
+
+    def __init__(self, value: str, *, closing: int) -> None:
+        """`closing` is a descriptor that the guard must not keep open."""
+        reading, self._word = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.setsid()
+            os.close(self._word)
+            os.close(closing)
+            if not os.read(reading, 1):
+                end(value)
+            os._exit(0)
+        os.close(reading)
+
+    def dismiss(self) -> None:
+        with suppress(BrokenPipeError):
+            os.write(self._word, b".")
+        os.close(self._word)
+        os.waitpid(self._pid, 0)
 
 
 def mark(run_id: str, attempt: int, folder: str) -> str:
