@@ -91,8 +91,8 @@ def _refused(folder: Path, asked: dict[str, Any], lock: int) -> str | None:
 
 def _another(folder: Path, asked: dict[str, Any]) -> bool:
     """Whether the lock is another run's. A holder that has not said yet whose it is, is taken for a shim of this run."""
-    holder: str = read(folder / LOCK).get("run_id", asked["run_id"])
-    return holder != asked["run_id"]
+    run_id: str = asked["run_id"]
+    return bool(read(folder / LOCK).get("run_id", run_id) != run_id)
 
 
 def _noted(folder: Path, asked: dict[str, Any], started: str) -> str | None:
