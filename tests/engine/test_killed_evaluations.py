@@ -82,7 +82,7 @@ def killed_after(handle: Handle, items: int) -> bytes:
 
 
 def differences(handle: Handle, kills: list[int], whole: dict[str, Any]) -> dict[str, int]:
-    """Finished items lost and answered again by kills after so many items, and whether the report differs from the `whole` one."""
+    """Finished items lost or answered again by kills after so many items, and whether the report is not the `whole` one."""
     lost = 0
     Local().launch(handle)
     for items in kills:

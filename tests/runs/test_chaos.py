@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import chaos
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy import update
 
 import counted
-from tunix_rt import runs, store
+from tunix_rt import errors, runs, store
 from tunix_rt.launchers import processes
 from tunix_rt.runs import ENDED, Outcome, ProbeSpec, Run
 from tunix_rt.runs.tables import RUNS
@@ -182,24 +183,33 @@ def test_a_crash_at_any_point_is_made_good_by_the_next_worker(
 # J4 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def adopted_beside(zombie: Any, opened: Store, run_id: str) -> Run:
+    """The run in other hands, its worker asleep. One that was stopped with a transaction open is woken and stopped again:
+    what it has locked nobody else can have."""
+    for _ in range(20):
+        os.kill(zombie.pid, signal.SIGSTOP)
+        deadline = time.monotonic() + 3.0
+        while time.monotonic() < deadline:
+            with suppress(errors.Missing), opened.unit_of_work() as connection:
+                heir = runs.claim(connection, "heir", only=run_id)
+                if heir is not None:
+                    return heir
+            time.sleep(0.05)
+        os.kill(zombie.pid, signal.SIGCONT)
+        time.sleep(0.1)
+    raise AssertionError("nobody could adopt the run")
+
+
 def woken_late(where: Settings, opened: Store, started: Any, build: str) -> Run:
     """A run whose worker sleeps past its lease and wakes when another has adopted it, but before that one has ended it."""
-    (run_id,) = chaos.submitted(opened, 1, seconds=0.3)
+    (run_id,) = chaos.submitted(opened, 1, seconds=0.8)
     zombie = started(where, build=build)
     until(lambda: (get(opened, run_id).dir(where) / "events.jsonl").exists() and get(opened, run_id).launcher)
-    os.kill(zombie.pid, signal.SIGSTOP)
-    heir: list[Run] = []
-
-    def adopted() -> bool:
-        with opened.unit_of_work() as connection:
-            heir.extend(found for found in [runs.claim(connection, "heir", only=run_id)] if found)
-        return bool(heir)
-
-    until(adopted)
+    heir = adopted_beside(zombie, opened, run_id)
     os.kill(zombie.pid, signal.SIGCONT)
     time.sleep(1.0)  # its passes over the exited process go by
     with opened.unit_of_work() as connection:
-        runs.finish(connection, heir[0], Outcome("failed", "unexplained", "by the heir"))
+        runs.finish(connection, heir, Outcome("failed", "unexplained", "by the heir"))
     chaos.end(zombie)
     return get(opened, run_id)
 
