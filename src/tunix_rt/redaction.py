@@ -20,8 +20,8 @@ _FORMS = re.compile(
 )
 _HEADER = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _ASSIGNED = re.compile(
-    r"((?<![A-Za-z])(?:token|secret|passw(?:or)?d|credentials?|(?:api|access|private)[_-]?key)[\"']?\s{0,3}[=:]\s{0,3}[\"']?)"
-    r"(?![0-9.]+\b)[^\s\"',;&]{6,}",
+    r"((?<![A-Za-z])(?:token|secret|passw(?:or)?d|credentials?|(?:api|access|private)[_-]?key)\\{0,2}[\"']?\s{0,3}[=:]\s{0,3}\\{0,2}[\"']?)"
+    r"(?![0-9.]+\b)[^\s\"',;&\\]{6,}",
     re.IGNORECASE,
 )
 SHORTEST = 6  # a shorter value of the environment would hide ordinary words

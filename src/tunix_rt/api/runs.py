@@ -203,10 +203,11 @@ def artifact(
 
 
 def _redacted(here: Service, path: Path) -> Iterator[bytes]:
-    """A file of text, line by line; a line that is longer than memory should hold comes in parts."""
+    """A file of text in parts of many whole lines; a line that is longer than memory should hold comes in pieces."""
     with path.open("rb") as file:
-        while line := file.readline(LARGEST_LOG):
-            yield here.redact(line.decode(errors="replace")).encode()
+        while part := file.read(LARGEST_LOG):
+            part += file.readline(LARGEST_LOG)
+            yield here.redact(part.decode(errors="replace")).encode()
 
 
 def queued(here: Service, run: Run) -> Response:
