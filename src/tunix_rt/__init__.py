@@ -5,6 +5,7 @@ One module a stage, in the order of the flow:
     errors        mistakes a person can fix, each with its exit code and HTTP status
     values        immutable values named by content; files that are complete or absent
     recipes       where the recipes that ship lie
+    redaction     secrets and places that must not leave this machine in a text
     settings      the only reader of the environment
     migrations    the database's schema, revision by revision
     store         the database: SQLite in the workspace, or PostgreSQL

@@ -65,15 +65,32 @@ def test_batched_sampling_equals_a_plain_argmax_loop(
         assert (row["tokens"], row["finish"]) == (len(said), "length" if len(said) == NEW_TOKENS else "stop")
 
 
+def torn_and_resumed(job: GenerateJob, inputs: Inputs, folder: Path) -> tuple[list[str], list[str]]:
+    """The items of a whole evaluation, and of one whose third line a kill tore, both sorted; they agree in what was said."""
+    generator.generate(job, inputs, folder)
+    whole = rows_of(folder)
+    (folder / generator.FILE).write_bytes(b"".join(values.jsonl_line(row) for row in whole[:3]) + b'{"item": "torn')
+    generator.generate(job, inputs, folder)
+    rows = rows_of(folder)
+    assert all(row in whole for row in rows)
+    return sorted(row["item"] for row in whole), sorted(row["item"] for row in rows)
+
+
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(
     job: GenerateJob, tiny: BaseModel, unseen_sums: Dataset, tmp_path: Path
 ) -> None:
-    inputs = Inputs(model=tiny.folder, dataset=unseen_sums.path.parent)
-    generator.generate(job, inputs, tmp_path)
-    whole = rows_of(tmp_path)
-    (tmp_path / generator.FILE).write_bytes(b"".join(values.jsonl_line(row) for row in whole[:3]) + b'{"item": "torn')
-    generator.generate(job, inputs, tmp_path)
-    assert sorted(rows_of(tmp_path), key=lambda row: row["item"]) == sorted(whole, key=lambda row: row["item"])
+    whole, resumed = torn_and_resumed(job, Inputs(model=tiny.folder, dataset=unseen_sums.path.parent), tmp_path)
+    assert resumed == whole
+
+
+def test_an_evaluation_that_does_not_look_at_what_is_finished_is_caught(
+    job: GenerateJob, tiny: BaseModel, unseen_sums: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control for the test above."""
+    real = generator._finished
+    monkeypatch.setattr(generator, "_finished", lambda path: real(path) and set())
+    whole, resumed = torn_and_resumed(job, Inputs(model=tiny.folder, dataset=unseen_sums.path.parent), tmp_path)
+    assert resumed != whole
 
 
 def test_another_model_or_set_than_the_job_names_is_refused(

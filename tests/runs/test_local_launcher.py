@@ -1,5 +1,7 @@
 """The shim keeps its word: one launch, a lock instead of a process number, nothing left alive, and an exit that is written."""
 
+import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -13,8 +15,8 @@ import pytest
 
 from tunix_rt import errors, jobs
 from tunix_rt.jobs import Inputs, ProbeJob
-from tunix_rt.launchers import processes
-from tunix_rt.launchers.handles import Handle
+from tunix_rt.launchers import local, processes, shim
+from tunix_rt.launchers.handles import Handle, Status
 from tunix_rt.launchers.local import Local
 
 
@@ -74,19 +76,100 @@ def test_what_ends_a_tree_never_ends_a_shim(prepared: Callable[..., Handle]) -> 
     """A second shim may be on its way to learn that the attempt was launched before; killed, it looks like a failed launch."""
     launcher, handle = Local(), prepared("hang")
     launcher.launch(handle)
-    shim = shim_of(handle)
+    standing_by = shim_of(handle)
     assert launcher.reap(handle)
     until(lambda: launcher.poll(handle) == "exited")
     assert launcher.exit(handle).reason == "sigkill"
-    until(lambda: not alive(shim))
+    until(lambda: not alive(standing_by))
 
 
 def test_the_shim_of_another_run_keeps_the_folder(prepared: Callable[..., Handle]) -> None:
     launcher, handle = Local(), prepared("hang")
     launcher.launch(handle)
-    with pytest.raises(errors.Failed, match="another attempt is alive"):
+    with pytest.raises(errors.Failed, match="another run is alive"):
         launcher.launch(handle.model_copy(update={"run_id": "other"}))
     assert launcher.reap(handle)
+
+
+def hold(folder: Path, run_id: str) -> int:
+    """Stand in the place of a shim of that run which has its lock and has not noted yet what it launches."""
+    lock = os.open(folder / shim.LOCK, os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.write(lock, json.dumps({"run_id": run_id}).encode())
+    return lock
+
+
+def test_a_launch_that_meets_a_slow_shim_of_its_own_run_is_no_failure(prepared: Callable[..., Handle]) -> None:
+    launcher, handle = Local(), prepared()
+    lock = hold(handle.folder, "r")
+    launcher.launch(handle)
+    assert launcher.poll(handle) == "new"
+    os.close(lock)
+    launcher.launch(handle)
+    until(lambda: launcher.poll(handle) == "exited")
+    assert (handle.folder / "done.log").read_text() == "done\n"
+
+
+def test_the_slow_shim_of_another_run_is_a_failure(prepared: Callable[..., Handle]) -> None:
+    """Negative control for the test above."""
+    launcher, handle = Local(), prepared()
+    lock = hold(handle.folder, "other")
+    with pytest.raises(errors.Failed, match="another run is alive"):
+        launcher.launch(handle)
+    os.close(lock)
+
+
+class LaunchedBetween(Local):
+    """Somebody else launches the attempt right after this one's first look at the lock."""
+
+    def lock_looked_at(self, handle: Handle) -> Callable[[Path], bool]:
+        looks, real = iter((True,)), local._locked
+
+        def look(path: Path) -> bool:
+            held = real(path)
+            if next(looks, False):
+                Local().launch(handle)
+            return held
+
+        return look
+
+
+class LockFirst(LaunchedBetween):
+    """Looks in the other order."""
+
+    def poll(self, handle: Handle) -> Status:
+        held = local._locked(handle.folder / shim.LOCK)
+        found = super().poll(handle)
+        return found if held or found != "running" else "lost"
+
+
+@pytest.mark.parametrize(("launcher", "seen"), [(LaunchedBetween(), "new"), (LockFirst(), "lost")])
+def test_an_attempt_that_another_worker_launches_between_two_looks_is_not_lost(
+    prepared: Callable[..., Handle], monkeypatch: pytest.MonkeyPatch, launcher: LaunchedBetween, seen: str
+) -> None:
+    """Taken for lost, it would be reaped: a healthy process killed. The second launcher is the negative control."""
+    handle = prepared("hang")
+    monkeypatch.setattr(local, "_locked", launcher.lock_looked_at(handle))
+    assert launcher.poll(handle) == seen
+    assert Local().reap(handle)
+
+
+def test_a_full_disk_under_the_shim_is_named(prepared: Callable[..., Handle]) -> None:
+    handle = prepared()
+    (handle.folder / f".{shim.EXIT}").symlink_to("/dev/full")
+    with pytest.raises(errors.Failed, match="No space left on device"):
+        Local().launch(handle)
+
+
+def test_the_shims_guard_ends_the_tree_when_the_shim_is_killed(prepared: Callable[..., Handle]) -> None:
+    """Nobody else does: there is no worker."""
+    launcher, handle = Local(), prepared("family")
+    launcher.launch(handle)
+    until(lambda: len(tree(handle)) == 3)
+    family = tree(handle)
+    shim_of(handle).kill()
+    until(lambda: not any(alive(process) for process in family), seconds=3.0)
+    until(lambda: launcher.poll(handle) == "lost")
 
 
 def test_after_worker_and_shim_are_killed_nothing_outlives_the_reap(prepared: Callable[..., Handle]) -> None:
@@ -102,12 +185,17 @@ def test_after_worker_and_shim_are_killed_nothing_outlives_the_reap(prepared: Ca
     assert not any(alive(process) for process in family)
 
 
+def guard_of(handle: Handle) -> psutil.Process:
+    return shim_of(handle).children()[0]
+
+
 def test_ending_only_the_process_group_would_leave_the_grandchild(prepared: Callable[..., Handle]) -> None:
     """Negative control for the test above."""
     launcher, handle = Local(), prepared("family")
     launcher.launch(handle)
     until(lambda: len(tree(handle)) == 3)
     trainer = next(process for process in tree(handle) if "tunix_rt.engine" in process.cmdline())
+    guard_of(handle).kill()
     shim_of(handle).kill()
     os.killpg(trainer.pid, signal.SIGKILL)
     until(lambda: not alive(trainer))
@@ -123,10 +211,10 @@ def test_a_zombie_looks_alive_to_a_process_number_and_not_to_the_lock(prepared: 
     """The lock's negative control: what a check of the process number says of a shim that has ended and was not collected."""
     launcher, handle = Local(), prepared("hang")
     launcher.launch(handle)
-    shim = shim_of(handle)
-    shim.kill()
+    standing_by = shim_of(handle)
+    standing_by.kill()
     until(lambda: launcher.poll(handle) == "lost")
-    assert psutil.pid_exists(shim.pid)
+    assert psutil.pid_exists(standing_by.pid)
     assert launcher.reap(handle)
 
 

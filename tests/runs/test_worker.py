@@ -14,6 +14,7 @@ from tunix_rt import runs, store
 from tunix_rt.datasets import Dataset
 from tunix_rt.jobs import TrainConfig
 from tunix_rt.launchers import processes
+from tunix_rt.launchers.handles import Exit, Handle
 from tunix_rt.launchers.local import Local
 from tunix_rt.models import BaseModel
 from tunix_rt.runs import ENDED, ProbeSpec, Run, TrainSpec
@@ -62,14 +63,18 @@ def engine_of(settings: Settings, run: Run) -> Any:
     return found[0] if found else None
 
 
-def test_nine_ways_to_end_have_nine_reasons_and_none_is_completed(either: Settings, opened: Store, worker: Worker) -> None:
+def nine_ends(settings: Settings, opened: Store, worker: Worker) -> dict[str, Run]:
     asked = {how: submit(opened, ProbeSpec(how=how)) for how in ("exception", "nan_loss", "out_of_memory", "disk_full")}  # type: ignore[arg-type]
     asked["timeout"] = submit(opened, ProbeSpec(how="hang"), timeout=0.3)
     sent = {name: submit(opened, ProbeSpec(how="hang")) for name in ("sigint", "sigterm", "sighup", "sigkill")}
-    work_until(worker, lambda: all((run.dir(either) / "events.jsonl").exists() for run in sent.values()))
+    work_until(worker, lambda: all((run.dir(settings) / "events.jsonl").exists() for run in sent.values()))
     for name, run in sent.items():
-        engine_of(either, current(opened, run)).send_signal(getattr(signal, name.upper()))
-    ends = {name: worked(worker, opened, run)[0] for name, run in {**asked, **sent}.items()}
+        engine_of(settings, current(opened, run)).send_signal(getattr(signal, name.upper()))
+    return {name: worked(worker, opened, run)[0] for name, run in {**asked, **sent}.items()}
+
+
+def test_nine_ways_to_end_have_nine_reasons_and_none_is_completed(either: Settings, opened: Store, worker: Worker) -> None:
+    ends = nine_ends(either, opened, worker)
     assert {name: run.reason for name, run in ends.items()} == {name: name for name in ends}
     assert {name: run.state for name, run in ends.items()} == {
         **dict.fromkeys(("exception", "nan_loss", "out_of_memory", "disk_full", "sigkill"), "failed"),
@@ -77,6 +82,35 @@ def test_nine_ways_to_end_have_nine_reasons_and_none_is_completed(either: Settin
         "timeout": "timed_out",
     }
     assert all(run.message and run.ended for run in ends.values())
+
+
+class OnlyTheCode(Local):
+    """Looks at nothing but whether the exit code is 0."""
+
+    def exit(self, handle: Handle) -> Exit:
+        return super().exit(handle)._replace(reason="failed")
+
+
+def test_a_launcher_that_only_looks_at_the_exit_code_is_caught(home: Callable[[str], Settings]) -> None:
+    """Negative control for the test above."""
+    settings = home("sqlite")
+    opened = store.open_store(settings)
+    worker = Worker(settings, opened, slots=20, launcher=OnlyTheCode(grace=0.3))
+    reasons = {name: run.reason for name, run in nine_ends(settings, opened, worker).items()}
+    worker.close()
+    opened.close()
+    assert {name for name, reason in reasons.items() if reason != name} == {"timeout", "sigint", "sigterm", "sighup", "sigkill"}
+
+
+def test_a_run_that_is_cancelled_while_its_worker_is_dead_is_ended_by_the_next(either: Settings, opened: Store) -> None:
+    run = submit(opened, ProbeSpec(how="hang"))
+    with opened.unit_of_work() as connection:
+        runs.claim(connection, "died before it launched", lease=-1.0)
+        runs.cancel(connection, run.run_id)
+    heir = Worker(either, opened)
+    (ended,) = worked(heir, opened, run)
+    heir.close()
+    assert (ended.state, ended.reason) == ("cancelled", "cancelled")
 
 
 def test_a_process_that_says_nothing_is_unexplained(opened: Store, worker: Worker) -> None:

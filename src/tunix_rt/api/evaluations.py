@@ -100,7 +100,7 @@ def create(here: Here, asked: Annotated[ToEvaluate, Body()]) -> Response:
     assert isinstance(spec, EvalSpec)
     with here.store.unit_of_work() as connection:
         run = runs.submit(connection, spec, dedup_key=f"eval:{spec.evaluation_id}")
-    return queued(run)
+    return queued(here, run)
 
 
 def _spec(settings: Settings, asked: ToEvaluate) -> EvalSpec:

@@ -1,6 +1,7 @@
 """`/api/runs`: the queue, and what each run leaves while it works and afterwards."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Body, Query
 from fastapi import Path as FromPath
 from pydantic import Field
 from sqlalchemy import Connection
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 
 from tunix_rt import errors, runs, values
 from tunix_rt.api.parsing import Route
@@ -107,7 +108,7 @@ def submit(here: Here, asked: Annotated[Submission, Body()]) -> Response:
     options = asked.model_dump(exclude={"spec"})
     with here.store.unit_of_work() as connection:
         run = runs.submit(connection, runs.resolve(here.settings, asked.spec), **options)
-    return queued(run)
+    return queued(here, run)
 
 
 @router.get("", response_model=RunPage, summary="Runs, newest first")
@@ -121,27 +122,27 @@ def list_runs(
     """All of them, or those of one state or kind."""
     with here.store.reading() as connection:
         found = runs.listed(connection, after=after, limit=limit, state=state, kind=kind)
-    return page([encoded(document(run)) for run in found.data], found.next)
+    return page([encoded(document(here, run)) for run in found.data], found.next)
 
 
 @router.get("/{run_id}", response_model=RunDocument, summary="One run")
 def get(here: Here, run_id: RunId) -> Response:
     """Its state, what was asked, and how it ended."""
-    return reply(document(_run(here, run_id)))
+    return reply(document(here, _run(here, run_id)))
 
 
 @router.post("/{run_id}/cancel", response_model=RunDocument, summary="Cancel a run")
 def cancel(here: Here, run_id: RunId) -> Response:
     """A queued run is cancelled at once, a running one when its process is gone; asking again changes nothing."""
     with here.store.unit_of_work() as connection:
-        return reply(document(runs.cancel(connection, run_id)))
+        return reply(document(here, runs.cancel(connection, run_id)))
 
 
 @router.post("/{run_id}/resume", response_model=RunDocument, status_code=202, summary="Resume a run")
 def resume(here: Here, run_id: RunId) -> Response:
     """Queue a run again that ended without completing; it goes on from its last verified checkpoint."""
     with here.store.unit_of_work() as connection:
-        return queued(runs.resume(connection, run_id))
+        return queued(here, runs.resume(connection, run_id))
 
 
 @router.get("/{run_id}/log", response_model=LogPart, summary="What a run prints")
@@ -149,7 +150,7 @@ def log(
     here: Here, run_id: RunId, after: Place = 0, most: Annotated[int, Query(ge=1_000, le=LARGEST_LOG)] = 64_000
 ) -> Response:
     """From a byte of the log on, in whole lines where possible."""
-    return reply(_log(_run(here, run_id).dir(here.settings), after, most))
+    return reply(_log(here, _run(here, run_id).dir(here.settings), after, most))
 
 
 @router.get("/{run_id}/metrics", response_model=LinePart, summary="A run's curve")
@@ -163,7 +164,7 @@ def events(here: Here, run_id: RunId, after: Place = 0) -> Response:
     """As the ledger has taken it in; `seq` is the cursor."""
     with here.store.reading() as connection:
         runs.get(connection, run_id)
-        return reply(_events(connection, run_id, after))
+        return reply(_events(here, connection, run_id, after))
 
 
 @router.get("/{run_id}/tail", response_model=Tail, summary="Everything new of a run")
@@ -171,10 +172,10 @@ def tail(here: Here, run_id: RunId, log: Place = 0, metrics: Place = 0, events: 
     """For following a run: its state, new log, new points and new events in one request."""
     with here.store.reading() as connection:
         run = runs.get(connection, run_id)
-        happened = _events(connection, run_id, events)
+        happened = _events(here, connection, run_id, events)
     folder = run.dir(here.settings)
     curve = _lines(folder / "metrics.jsonl", metrics, 1_000)
-    return reply({"run": document(run), "log": _log(folder, log, 64_000), "metrics": curve, "events": happened})
+    return reply({"run": document(here, run), "log": _log(here, folder, log, 64_000), "metrics": curve, "events": happened})
 
 
 @router.get("/{run_id}/artifacts", response_model=ArtifactList, summary="A run's files")
@@ -197,19 +198,28 @@ def artifact(
     files = _files(_run(here, run_id).dir(here.settings))
     if file not in files:
         raise errors.NotFound(f"run {run_id} has no file {file!r}.{errors.nearest(file, files)}", file=file)
-    return FileResponse(files[file], media_type="application/octet-stream", filename=file)
+    headers = {"Content-Disposition": f'attachment; filename="{file}"'}
+    return StreamingResponse(_redacted(here, files[file]), media_type="application/octet-stream", headers=headers)
 
 
-def queued(run: Run) -> Response:
-    return reply(document(run), 202, {"Location": f"/api/runs/{run.run_id}"})
+def _redacted(here: Service, path: Path) -> Iterator[bytes]:
+    """A file of text in parts of many whole lines; a line that is longer than memory should hold comes in pieces."""
+    with path.open("rb") as file:
+        while part := file.read(LARGEST_LOG):
+            part += file.readline(LARGEST_LOG)
+            yield here.redact(part.decode(errors="replace")).encode()
 
 
-def document(run: Run) -> dict[str, Any]:
-    """The run without what only this machine needs: folder, owner, lease."""
+def queued(here: Service, run: Run) -> Response:
+    return reply(document(here, run), 202, {"Location": f"/api/runs/{run.run_id}"})
+
+
+def document(here: Service, run: Run) -> dict[str, Any]:
+    """The run without what only this machine needs: folder, owner, lease, and what its message says of places and secrets."""
     found = run.model_dump(mode="json", include=set(RunDocument.model_fields))
     if found["result"]:
         found["result"] = {key: value for key, value in found["result"].items() if key != "dir"}
-    return found
+    return found | {"message": found["message"] and here.redact(found["message"])}
 
 
 def _run(here: Service, run_id: str) -> Run:
@@ -217,9 +227,12 @@ def _run(here: Service, run_id: str) -> Run:
         return runs.get(connection, run_id)
 
 
-def _events(connection: Connection, run_id: str, after: int) -> dict[str, Any]:
+def _events(here: Service, connection: Connection, run_id: str, after: int) -> dict[str, Any]:
     found = runs.events(connection, run_id, after)
-    return {"data": [event.model_dump(mode="json") for event in found], "next": found[-1].seq if found else after}
+    return {
+        "data": [here.redact.data(event.model_dump(mode="json")) for event in found],
+        "next": found[-1].seq if found else after,
+    }
 
 
 def _lines(path: Path, after: int, limit: int) -> dict[str, Any]:
@@ -227,7 +240,7 @@ def _lines(path: Path, after: int, limit: int) -> dict[str, Any]:
     return {"data": [json.loads(line) for line in found.lines], "next": found.next if found.lines else after}
 
 
-def _log(folder: Path, after: int, most: int) -> dict[str, Any]:
+def _log(here: Service, folder: Path, after: int, most: int) -> dict[str, Any]:
     path = folder / "log.txt"
     if not path.is_file():
         return {"data": "", "next": after}
@@ -235,7 +248,7 @@ def _log(folder: Path, after: int, most: int) -> dict[str, Any]:
         file.seek(after)
         data = file.read(most)
     whole = data[: data.rfind(b"\n") + 1] or data
-    return {"data": whole.decode(errors="replace"), "next": after + len(whole)}
+    return {"data": here.redact(whole.decode(errors="replace")), "next": after + len(whole)}
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -14,6 +14,7 @@ from tunix_rt.api.logs import Audit
 from tunix_rt.api.measures import Measures
 from tunix_rt.api.replies import Denied
 from tunix_rt.api.sessions import Sessions
+from tunix_rt.redaction import Redactor
 from tunix_rt.settings import Settings
 from tunix_rt.store import Store
 
@@ -54,6 +55,7 @@ class Service:
         self.sessions = Sessions(store, access.owner_token(settings))
         self.audit = Audit(settings.home / "audit.jsonl")
         self.measures = Measures(store)
+        self.redact = Redactor(settings.home)
         self._heavy = threading.BoundedSemaphore(HEAVY)
 
     @contextmanager

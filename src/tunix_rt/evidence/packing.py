@@ -7,7 +7,7 @@ written the bundle is verified to depth 1, so one that does not hold together is
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tunix_rt import errors, values
+from tunix_rt import errors, redaction, values
 from tunix_rt.comparisons import Comparison
 from tunix_rt.evidence import contents, recompute, standalone
 from tunix_rt.evidence.contents import DATASET_FILES, EVALUATION_FILES, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Manifest
@@ -44,6 +44,7 @@ def pack(
     left_out = () if fits else tuple(_named(name, path) for name, path in adapter.items())
     facts = contents.read(members)
     members |= recompute.written(facts, left_out)
+    _refuse_secrets(members)
     _refuse_private_paths(members, (run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir))
     _refuse_contradictions(Bundle(members, facts, left_out, recompute.own_version()))
     manifest = _manifest(facts, left_out, members)
@@ -98,6 +99,14 @@ def _refuse_private_paths(members: Mapping[str, bytes], folders: tuple[Path, ...
                     file=name,
                     path=path,
                 )
+
+
+def _refuse_secrets(members: Mapping[str, bytes]) -> None:
+    """In what was set and recorded on this machine; datasets and answers are texts that are published as they are."""
+    for name in ("run.json", *RUN_FILES):
+        if redaction.secret_in(members[name].decode(errors="replace")):
+            text = f"{name} contains what looks like a key or a password; a bundle is published, so it is not packed."
+            raise errors.Invalid(text, file=name)
 
 
 def _private(folders: tuple[Path, ...]) -> Iterator[str]:

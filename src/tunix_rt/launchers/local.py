@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, values
-from tunix_rt.launchers import processes, shim
+from tunix_rt.launchers import environment, processes, shim
 from tunix_rt.launchers.handles import Exit, Handle, Status
 
 POLL_SECONDS = 0.2
@@ -28,7 +28,10 @@ class Local:
         self._grace = grace
 
     def launch(self, handle: Handle, *, timeout: float | None = None) -> None:
-        """Returns once the shim holds its lock. Raises `errors.Failed` when it cannot be started."""
+        """Returns once the shim holds its lock. While another shim of the run has it, the attempt stays `new`: ask again later.
+
+        Raises `errors.Failed` when the attempt cannot be started.
+        """
         _SHIMS[:] = [child for child in _SHIMS if child.poll() is None]
         reading, writing = os.pipe()
         asked = {
@@ -47,27 +50,29 @@ class Local:
                     stderr=log,
                     start_new_session=True,
                     pass_fds=[writing],
-                    env={**os.environ, **_ENVIRONMENT},
+                    env=environment.passed_on(os.environ),
                 )
         finally:
             os.close(writing)
         _SHIMS.append(child)
         with os.fdopen(reading, "rb") as pipe:
             word = pipe.read().decode()
-        if word not in ("ok", "launched before") and self.poll(handle) == "new":
+        if word not in ("ok", shim.LAUNCHED, shim.LAUNCHING) and self.poll(handle) == "new":
             raise errors.Failed(
                 f"the attempt could not be started: {word or 'its shim died'}; see {handle.folder / 'log.txt'}."
             )
 
     def poll(self, handle: Handle) -> Status:
-        """The lock first: a shim that has let go of it has written all it will."""
-        alive = _locked(handle.folder / shim.LOCK)
+        """The note before the lock, and the lock before the exit: each is there when the one asked after it can be gone.
+
+        Asked the other way round, an attempt that another worker launches between two looks would seem lost.
+        """
         last = shim.launched(handle.folder, handle.run_id)
         if last < handle.attempt:
             return "new"
         if last > handle.attempt:
             return "lost"
-        if alive:
+        if _locked(handle.folder / shim.LOCK):
             return "running"
         ended = shim.read(handle.folder / shim.EXIT)
         return "exited" if (ended.get("run_id"), ended.get("attempt")) == (handle.run_id, handle.attempt) else "lost"
@@ -89,9 +94,6 @@ class Local:
 
     def reap(self, handle: Handle) -> bool:
         return processes.end(_mark(handle))
-
-
-_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def _mark(handle: Handle) -> str:
@@ -121,6 +123,8 @@ def run(folder: Path, follow: Callable[[], None] = lambda: None) -> None:
     launcher, name = Local(), folder.name
     handle = Handle(run_id=name, attempt=shim.launched(folder, name) + 1, folder=folder.absolute())
     launcher.launch(handle)
+    if launcher.poll(handle) == "new":
+        raise errors.Failed(f"another command is at work in {folder}; let it end, or use another folder.", dir=str(folder))
     try:
         while launcher.poll(handle) == "running":
             follow()

@@ -2,7 +2,8 @@
 
 It holds a lock on `shim.lock` in the attempt folder for as long as it lives: that lock, not a process number, is what says
 that the attempt is alive. It notes the attempt in `launch.json` before it starts anything, and refuses an attempt that is
-noted already, so that no attempt is started twice however late somebody asks. It ends with `exit.json`.
+noted already, so that no attempt is started twice however late somebody asks. It ends with `exit.json`. Should it be killed,
+its guard, which shares the lock, ends the process tree.
 """
 
 import contextlib
@@ -20,7 +21,8 @@ from typing import Any
 from tunix_rt.launchers import processes
 
 LOCK, LAUNCH, EXIT, CANCEL = "shim.lock", "launch.json", "exit.json", "cancel.json"
-LOCK_SECONDS = 10.0  # a poll holds the lock for a moment; a shim holds it to its end
+LOCK_SECONDS = 2.0  # a poll holds the lock for a moment; a shim holds it to its end
+LAUNCHED, LAUNCHING, OCCUPIED = "launched before", "being launched", "another run is alive in the folder"
 RESERVED = 2_048  # bytes kept for exit.json, so that a full disk does not swallow it
 TICK_SECONDS = 0.2
 SIGNALS = {
@@ -49,38 +51,57 @@ def main(arguments: list[str]) -> int:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
     lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    refused = _refused(folder, asked, lock)
+    started = datetime.now(UTC).isoformat()
+    refused = _refused(folder, asked, lock) or _noted(folder, asked, started)
     if refused:
         _answer(asked["pipe"], refused)
         return 1
-    started = datetime.now(UTC).isoformat()
-    _note(folder, asked, started)
+    mark = processes.mark(asked["run_id"], asked["attempt"], str(folder))
+    guard = processes.Guard(mark, closing=asked["pipe"])
     child = subprocess.Popen(
         [sys.executable, "-m", "tunix_rt.engine", str(folder)],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, processes.MARK: processes.mark(asked["run_id"], asked["attempt"], str(folder))},
+        env={**os.environ, processes.MARK: mark},
     )
     _answer(asked["pipe"], "ok")
     why = _stand_by(child, folder, asked, stop)
-    _end_tree(child, folder, asked)
+    _signal(child, signal.SIGKILL)  # what the process left behind: its group, and whoever carries the mark
+    processes.end(mark)
     _write_exit(folder, asked, child.returncode, why, started)
+    guard.dismiss()
     return 0
 
 
 def _refused(folder: Path, asked: dict[str, Any], lock: int) -> str | None:
+    """Why the attempt cannot be launched now; None once the lock is held."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         if launched(folder, asked["run_id"]) >= asked["attempt"]:
-            return "launched before"
+            return LAUNCHED
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                return "another attempt is alive in the folder"
+                return OCCUPIED if _another(folder, asked) else LAUNCHING
             time.sleep(0.01)
             continue
-        return "launched before" if launched(folder, asked["run_id"]) >= asked["attempt"] else None
+        return LAUNCHED if launched(folder, asked["run_id"]) >= asked["attempt"] else None
+
+
+def _another(folder: Path, asked: dict[str, Any]) -> bool:
+    """Whether the lock is another run's. A holder that has not said yet whose it is, is taken for a shim of this run."""
+    run_id: str = asked["run_id"]
+    return bool(read(folder / LOCK).get("run_id", run_id) != run_id)
+
+
+def _noted(folder: Path, asked: dict[str, Any], started: str) -> str | None:
+    """Note the attempt; why that cannot be done, if it cannot."""
+    try:
+        _note(folder, asked, started)
+    except OSError as error:
+        return f"cannot write to {folder}: {error.strerror}"
+    return None
 
 
 def launched(folder: Path, run_id: str) -> int:
@@ -100,6 +121,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def _note(folder: Path, asked: dict[str, Any], started: str) -> None:
     """From here on the attempt counts as launched. Events before `events_from` are an earlier attempt's."""
+    (folder / LOCK).write_text(json.dumps({"run_id": asked["run_id"]}))
     (folder / EXIT).unlink(missing_ok=True)
     _write(folder / f".{EXIT}", b" " * RESERVED)
     events = folder / "events.jsonl"
@@ -145,15 +167,6 @@ def _reason_to_stop(folder: Path, asked: dict[str, Any], stop: Stop, seconds: fl
 def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, number)
-
-
-def _end_tree(child: subprocess.Popen[bytes], folder: Path, asked: dict[str, Any]) -> None:
-    """What the process left behind: its group, and whoever carries the attempt's mark.
-
-    Shims carry none: another worker's may be on its way to learn that the attempt was launched before.
-    """
-    _signal(child, signal.SIGKILL)
-    processes.end(processes.mark(asked["run_id"], asked["attempt"], str(folder)))
 
 
 def _write_exit(folder: Path, asked: dict[str, Any], code: int, why: str | None, started: str) -> None:

@@ -6,7 +6,20 @@ The ledger starts nothing itself: a worker acts on it through a launcher.
 
 from tunix_rt.runs.eventlog import events, ingest
 from tunix_rt.runs.figures import Figure, figures
-from tunix_rt.runs.leases import Outcome, beat, claim, finish, mine, register, release, renew, requeue, retire, waiting, workers
+from tunix_rt.runs.leases import (
+    Outcome,
+    beat,
+    claim,
+    finish,
+    mine,
+    register,
+    registered,
+    renew,
+    requeue,
+    retire,
+    waiting,
+    workers,
+)
 from tunix_rt.runs.ledger import (
     Attempt,
     Page,
@@ -60,7 +73,7 @@ __all__ = [
     "new_id",
     "parse",
     "register",
-    "release",
+    "registered",
     "renew",
     "requeue",
     "resolve",

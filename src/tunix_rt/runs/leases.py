@@ -150,11 +150,6 @@ def may_retry(run: Run) -> bool:
     return run.state == "running" and run.attempt - run.attempts_before < run.max_attempts
 
 
-def release(connection: Connection, run: Run) -> None:
-    """Let a run go while its process works on: the next worker adopts it at once."""
-    connection.execute(update(RUNS).where(*fence(run), or_(*(RUNS.c.state == s for s in LEASED))).values(lease_until=clock()))
-
-
 def register(connection: Connection, worker: str, *, host: str, boot_id: str, pid: int, slots: int) -> None:
     """Note a worker process; `worker` is a fresh uuid for each."""
     row = {"worker_id": worker, "host": host, "boot_id": boot_id, "pid": pid, "slots": slots}
@@ -166,6 +161,9 @@ def beat(connection: Connection, worker: str) -> None:
 
 
 def retire(connection: Connection, worker: str) -> None:
+    """Note that a worker has stopped, and let go of its runs, whose processes work on: the next worker adopts them at once."""
+    leased = or_(*(RUNS.c.state == state for state in LEASED))
+    connection.execute(update(RUNS).where(RUNS.c.owner == worker, leased).values(lease_until=clock()))
     connection.execute(update(WORKERS).where(WORKERS.c.worker_id == worker).values(stopped=clock()))
 
 
@@ -173,3 +171,9 @@ def workers(connection: Connection, within: float = 60.0) -> list[dict[str, Any]
     """Workers that have shown themselves in the last seconds and have not stopped."""
     query = select(WORKERS).where(WORKERS.c.stopped.is_(None), WORKERS.c.heartbeat > clock() - within)
     return [dict(row) for row in connection.execute(query.order_by(WORKERS.c.started)).mappings()]
+
+
+def registered(connection: Connection, host: str, boot_id: str) -> list[str]:
+    """The workers of a machine that have not stopped, as far as the ledger knows."""
+    here = (WORKERS.c.host == host, WORKERS.c.boot_id == boot_id, WORKERS.c.stopped.is_(None))
+    return list(connection.scalars(select(WORKERS.c.worker_id).where(*here)))

@@ -17,7 +17,7 @@ from tunix_rt.runs.leases import launched, may_retry
 from tunix_rt.settings import CrashPoint, Settings
 from tunix_rt.store import Store
 from tunix_rt.traces import searching
-from tunix_rt.worker import work
+from tunix_rt.worker import presence, work
 
 PAUSE_SECONDS = 0.2
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -39,11 +39,12 @@ class Worker:
         self._settings, self._store = settings, opened
         self._slots, self._only = slots, only
         self._launcher: Launcher = launcher or Local()
-        self._host = platform.node()
+        self._host, self._boot_id = platform.node(), boot_id()
         self._beat_due = 0.0
         self._read: dict[str, int] = {}
+        self._presence = presence.Presence(settings, self.id)
         with opened.unit_of_work() as connection:
-            runs.register(connection, self.id, host=self._host, boot_id=boot_id(), pid=os.getpid(), slots=slots)
+            runs.register(connection, self.id, host=self._host, boot_id=self._boot_id, pid=os.getpid(), slots=slots)
 
     def step(self, claiming: bool = True) -> bool:
         """One pass; True when something changed, so that another pass at once may find more."""
@@ -67,9 +68,8 @@ class Worker:
     def close(self) -> None:
         """Let go of what is held, without stopping it."""
         with self._store.unit_of_work() as connection:
-            for run in runs.mine(connection, self.id):
-                runs.release(connection, run)
             runs.retire(connection, self.id)
+        self._presence.end()
 
     def claim(self) -> bool:
         with self._store.reading() as connection:
@@ -98,10 +98,21 @@ class Worker:
         if time.monotonic() < self._beat_due:
             return
         self._beat_due = time.monotonic() + self._settings.lease_seconds / 3
+        self._bury()
         with self._store.unit_of_work() as connection:
             runs.beat(connection, self.id)
             for run in runs.mine(connection, self.id):
                 runs.renew(connection, run, self._settings.lease_seconds)
+
+    def _bury(self) -> None:
+        """Let go of what workers held that have died on this machine: it is adopted at once, not when its lease has run out."""
+        with self._store.reading() as connection:
+            there = runs.registered(connection, self._host, self._boot_id)
+        for worker in there:
+            if worker != self.id and presence.dead(self._settings, worker):
+                with self._store.unit_of_work() as connection:
+                    runs.retire(connection, worker)
+                presence.forget(self._settings, worker)
 
     def _act(self, run: Run) -> bool:
         handle = Handle(run_id=run.run_id, attempt=run.attempt, folder=run.dir(self._settings))

@@ -1,0 +1,20 @@
+"""What an engine process gets to see of the environment. It works offline and needs no secret, so it is given none to log.
+
+A list of what passes, because nobody can list the names of all secrets.
+"""
+
+from collections.abc import Mapping
+
+NAMES = frozenset(
+    ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "HOSTNAME")
+)
+PREFIXES = (
+    *("LC_", "LD_", "PYTHON", "XDG_", "SLURM_", "COVERAGE_", "MALLOC_", "OMP_", "KMP_", "MKL_", "OPENBLAS_"),
+    *("JAX_", "XLA_", "TF_CPP_", "TPU_", "LIBTPU_", "CUDA", "CUDNN_", "NVIDIA_", "NCCL_", "ROCR_", "HIP_", "HSA_"),
+)
+ALWAYS = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
+    """The part of `environ` that an engine needs: where programs, libraries and devices are, and how to use them."""
+    return {name: value for name, value in environ.items() if name in NAMES or name.startswith(PREFIXES)} | ALWAYS
