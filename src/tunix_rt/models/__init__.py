@@ -130,14 +130,15 @@ def fetch(
     with exclusive(settings.models, name):
         say(f"fetching {what} into {folder}")
         fresh = folder.with_name(f".{name}.new") / name
-        make(fresh, lambda work: _fill_from_elsewhere(settings, what, revision, work))
-        made = open_folder(fresh)
-        if (folder / MANIFEST).exists() and open_folder(folder).manifest.files != made.manifest.files:
-            shutil.rmtree(fresh.parent)
-            raise errors.Conflict(f"{name!r} already names another model here; give another name with --as.", model=name)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-        fresh.parent.rmdir()
+        try:
+            make(fresh, lambda work: _fill_from_elsewhere(settings, what, revision, work))
+            made = open_folder(fresh)
+            if (folder / MANIFEST).exists() and open_folder(folder).manifest.files != made.manifest.files:
+                raise errors.Conflict(f"{name!r} already names another model here; give another name with --as.", model=name)
+            shutil.rmtree(folder, ignore_errors=True)
+            fresh.rename(folder)
+        finally:
+            shutil.rmtree(fresh.parent, ignore_errors=True)
     return open_folder(folder)
 
 
