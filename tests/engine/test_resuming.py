@@ -10,7 +10,7 @@ import pytest
 
 from tunix_rt import errors, values
 from tunix_rt.datasets import Dataset
-from tunix_rt.engine import checkpoints, trainer
+from tunix_rt.engine import checkpoints, trainer, training
 from tunix_rt.engine.stopping import Stopped
 from tunix_rt.jobs import Batch, Checkpoints, Events, Inputs, Lora, Optimizer, TrainConfig, TrainJob
 from tunix_rt.models import BaseModel
@@ -62,7 +62,7 @@ def stopped_once(job: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "stop", Second())
         with pytest.raises(Stopped) as told:
-            trainer.train(*job, folder)
+            training.train(*job, folder)
     assert told.value.details["step"] == 2
     checkpoints.verify(folder / "checkpoints" / "2")
     return folder
@@ -72,13 +72,13 @@ def stopped_once(job: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(job: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The same run, uninterrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder, trainer.train(*job, folder)
+    return folder, training.train(*job, folder)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(job: Any, stopped: Path, whole: tuple[Path, dict[str, Any]]) -> None:
     folder, expected = whole
     assert [row[0] for row in losses(stopped)] == [1, 2]
-    made = trainer.train(*job, stopped)
+    made = training.train(*job, stopped)
     assert losses(stopped) == losses(folder)
     for key in ("adapter_digest", "loss", "first_loss", "steps", "tokens", "trained_tokens"):
         assert made[key] == expected[key], key
@@ -95,7 +95,7 @@ def test_without_the_optimizers_state_the_losses_would_differ(
     monkeypatch.setattr(
         CheckpointManager, "maybe_restore", lambda self, model, _optimizer, **rest: restore(self, model, None, **rest)
     )
-    trainer.train(*job, stopped)
+    training.train(*job, stopped)
     assert losses(stopped)[:2] == losses(whole[0])[:2]
     assert losses(stopped)[3:] != losses(whole[0])[3:]
 
@@ -123,7 +123,7 @@ def flip_a_bit(step: Path) -> None:
 
 def test_a_damaged_newest_checkpoint_costs_only_its_steps(job: Any, stopped: Path, whole: tuple[Path, dict[str, Any]]) -> None:
     flip_a_bit(stopped / "checkpoints" / "2")
-    made = trainer.train(*job, stopped)
+    made = training.train(*job, stopped)
     assert {event["kind"]: event.get("step") for event in events(stopped)}["resumed"] == 1
     assert (losses(stopped), made["adapter_digest"]) == (losses(whole[0]), whole[1]["adapter_digest"])
 
@@ -134,7 +134,7 @@ def test_when_no_checkpoint_verifies_nothing_is_started_or_overwritten(job: Any,
         flip_a_bit(step)
     before = losses(stopped)
     with pytest.raises(errors.Tampered):
-        trainer.train(*job, stopped)
+        training.train(*job, stopped)
     assert losses(stopped) == before
     assert sorted(path for path in (stopped / "checkpoints").iterdir() if path.name.isdigit()) == kept
 
@@ -142,7 +142,7 @@ def test_when_no_checkpoint_verifies_nothing_is_started_or_overwritten(job: Any,
 def test_metrics_behind_the_checkpoint_are_done_again(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps({"step": step, "seconds": 1.0}) + "\n" for step in (1, 2, 3)))
-    assert [row["step"] for row in trainer.kept_metrics(path, 2)] == [1, 2]
+    assert [row["step"] for row in training.kept_metrics(path, 2)] == [1, 2]
     assert len(path.read_text().splitlines()) == 2
     with pytest.raises(errors.Tampered):
-        trainer.kept_metrics(path, 3)
+        training.kept_metrics(path, 3)
