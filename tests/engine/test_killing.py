@@ -79,7 +79,7 @@ def test_two_kills_change_nothing(job: Any, whole: Path, tmp_path: Path, trial: 
     rng = random.Random(trial)
     folder = prepared(job, tmp_path / "killed")
     assert kill_after_step(folder, 3 + trial, rng.uniform(0, 0.08))
-    sealed = [path for path in (folder / "checkpoints").glob("*/sha256.json")]
+    sealed = list((folder / "checkpoints").glob("*/sha256.json"))
     assert sealed
     kill_after_step(folder, 8 + trial, rng.uniform(0, 0.08))
     assert engines.end(folder) == 0, (folder / "log.txt").read_text()
