@@ -16,6 +16,7 @@ ACTIVATION_FACTOR = 1.0
 SCORE_COPIES = 3.0  # [heads, row, row] arrays alive for each layer: scores, softmax, its gradient
 LOGIT_COPIES = 3.0  # [trained positions, vocabulary]: logits, exponentials, gradient
 BYTES = {"float32": 4, "bfloat16": 2}
+EFFICIENCY = 0.5  # of the speed of bare matrix products, what whole steps reach
 
 
 class Shape(NamedTuple):
@@ -89,6 +90,11 @@ def cost(shape: Shape, config: TrainConfig, batch: Batch, trained_share: float) 
     held = BYTES[config.compute.dtype] * frozen
     memory = OVERHEAD + held + state + _activations(shape, config.compute, batch, lora) + _logits(shape, config.compute, slots)
     return Cost(memory, _flops(shape, config.compute, batch, slots, lora), trained)
+
+
+def seconds(cost: Cost, matmul_flops: float) -> float:
+    """Of one micro-batch, on a device that does so many operations a second in bare matrix products."""
+    return cost.flops / (EFFICIENCY * matmul_flops)
 
 
 def trained_tensors(shape: Shape, config: TrainConfig) -> int:

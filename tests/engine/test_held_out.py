@@ -91,7 +91,7 @@ def test_evaluation_changes_nothing_in_training(job: Any, whole: tuple[Path, dic
     assert [row["loss"] for row in rows(tmp_path)] == [row["loss"] for row in rows(whole[0])[:3]]
 
 
-def test_the_stages_are_trained_on_in_order_and_recorded(job: Any, whole: tuple[Path, dict[str, Any]], sums: Dataset) -> None:
+def test_the_stages_are_trained_on_in_order_and_recorded(whole: tuple[Path, dict[str, Any]], sums: Dataset) -> None:
     made = whole[1]
     assert [(stage["dataset"], stage["dataset_digest"]) for stage in made["stages"]] == [
         ("tiny-sums", sums.manifest.digest)
@@ -161,7 +161,7 @@ def test_a_held_out_dataset_that_is_trained_on_is_refused(job: Any, sums: Datase
 # ── traces that do not fit, and tokenizers that do not belong ───────────────────────────────────────────────────────
 
 
-def test_what_does_not_fit_is_cut_or_left_out_only_when_asked_and_is_counted(job: Any, sums: Dataset, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_cut_or_left_out_only_when_asked_and_is_counted(job: Any, tmp_path: Path) -> None:
     asked, inputs = job
     base = corpus.read(asked, inputs, Events(tmp_path))
     lengths = sorted(len(example.tokens) for example in base.parts[0].examples)

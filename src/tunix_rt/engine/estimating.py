@@ -1,20 +1,14 @@
 """What a training would cost, without training: the real plan over the real tokens, memory from the shapes, time from how
 fast this device multiplies matrices of the model's size."""
 
-import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from tunix_rt import estimates
 from tunix_rt.engine import corpus, devices, placement, training
-from tunix_rt.estimates import Shape
-from tunix_rt.jobs import Compute, EstimateJob, Events, Inputs
-
-EFFICIENCY = 0.5  # of the speed of bare matrix products, what whole steps have reached
-PRODUCTS = 3
+from tunix_rt.jobs import EstimateJob, Events, Inputs
 
 
 def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
@@ -25,8 +19,9 @@ def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     shape = estimates.shape(material.base.folder)
     cost = estimates.cost(shape, job.config, plan.batch, material.trained_share)
     tokens, useful = len(plan.steps) * plan.batch.step_rows * plan.batch.row_tokens, sum(step.useful for step in plan.steps)
-    speed = measured_flops(shape, plan.batch.rows * plan.batch.row_tokens, job.config.compute)
-    step_seconds = plan.batch.accumulation * cost.flops / (speed * EFFICIENCY * job.mesh.devices)
+    dtype = placement.DTYPES[job.config.compute.dtype] or jnp.float32
+    speed = devices.matmul_flops(plan.batch.rows * plan.batch.row_tokens, shape.embed, shape.hidden, dtype)
+    step_seconds = plan.batch.accumulation * estimates.seconds(cost, speed) / job.mesh.devices
     return {
         "steps": len(plan.steps),
         "examples": sum(len(step.ids) for step in plan.steps),
@@ -47,23 +42,3 @@ def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         "device": devices.name(),
         "devices": job.mesh.devices,
     }
-
-
-def measured_flops(shape: Shape, tokens: int, compute: Compute) -> float:
-    """Floating-point operations a second in products [tokens, embed] x [embed, hidden], the best of a few."""
-    dtype = placement.DTYPES[compute.dtype] or jnp.float32
-    left, right = jnp.ones((tokens, shape.embed), dtype), jnp.ones((shape.embed, shape.hidden), dtype)
-
-    @jax.jit
-    def products(left: jax.Array, right: jax.Array) -> jax.Array:
-        for _ in range(PRODUCTS):
-            left = jnp.tanh((left @ right) @ right.T)
-        return left
-
-    products(left, right).block_until_ready()
-    quickest = float("inf")
-    for _ in range(3):
-        began = time.perf_counter()
-        products(left, right).block_until_ready()
-        quickest = min(quickest, time.perf_counter() - began)
-    return 2 * PRODUCTS * 2 * tokens * shape.embed * shape.hidden / quickest
