@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -39,7 +40,8 @@ def on(mesh: Mesh) -> Iterator[jax.sharding.Mesh | None]:
     if mesh.devices == 1:
         yield None
         return
-    made = jax.make_mesh((mesh.fsdp, mesh.tp), ("fsdp", "tp"), devices=jax.devices()[: mesh.devices])
+    devices = np.array(jax.devices()[: mesh.devices]).reshape(mesh.fsdp, mesh.tp)
+    made = jax.sharding.Mesh(devices, ("fsdp", "tp"))
     with made:
         yield made
 
