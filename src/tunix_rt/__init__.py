@@ -20,6 +20,7 @@ One module a stage, in the order of the flow:
     scoring       3b  how one answer is judged, strictly and leniently
     models        3c  base models as verified folders
     jobs          3d  what one engine process is asked to do
+    estimates     3d  what a training step costs, before it is run
     engine        3e  the only code that imports JAX: packing, loss, training, generation
     runs          4   the ledger: what was asked, who works on it, how it ended
     launchers     4b  where an engine process runs: launch, poll, cancel, reap

@@ -6,17 +6,21 @@ An attempt folder starts with `config.json` (the job: identity only, no machine 
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tunix_rt import errors, values
 from tunix_rt.values import Value
 
 Device = Literal["auto", "cpu", "gpu", "tpu"]
+TooLong = Literal["refuse", "truncate", "drop"]
+Dtype = Literal["float32", "bfloat16"]
+Remat = Literal["none", "block", "layer"]
 Projection = Literal["q", "k", "v", "o", "gate", "up", "down"]
 ALL_PROJECTIONS: tuple[Projection, ...] = ("q", "k", "v", "o", "gate", "up", "down")
-EXIT_CODES = {"out_of_memory": 71, "disk_full": 74}  # of sysexits.h: said even where no event can be written any more
+EXIT_CODES = {"out_of_memory": 71, "disk_full": 74, "timeout": 75}  # of sysexits.h: said even where no event can be written
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]  # never a path
 INSTRUCTION = "Solve the problem in short numbered steps. Then write one last line: Answer: and the answer."
 
 
@@ -64,10 +68,56 @@ class Checkpoints(Value):
     keep: int = Field(default=2, ge=1)
 
 
+class Stage(Value):
+    """One part of a curriculum: a dataset, by name, and the passes over it."""
+
+    dataset: FolderName
+    epochs: int = Field(default=1, ge=1, le=1000)
+
+
+class Validation(Value):
+    """The loss on a held-out dataset, every so many steps and after the last.
+
+    `keep` says which adapter the run leaves: the one with the lowest such loss, or the last. With `patience`, training ends
+    once so many evaluations in a row were no better, by more than `min_delta`, than the best before them.
+    """
+
+    dataset: FolderName
+    every_steps: int = Field(default=25, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    min_delta: float = Field(default=0.0, ge=0)
+    keep: Literal["best", "last"] = "best"
+
+
+class Compute(Value):
+    """How the arithmetic is done. What is trained stays in float32 whatever `dtype` is.
+
+    `remat` computes activations again in the backward pass instead of keeping them, for attention and MLP blocks or for
+    whole layers; `loss_chunk` projects so many trained positions to the vocabulary at a time. Both trade time for memory.
+    """
+
+    dtype: Dtype = "float32"
+    remat: Remat = "none"
+    loss_chunk: int | None = Field(default=None, ge=1)
+
+
+class Mesh(Value):
+    """Devices of one run: data and parameters split `fsdp` ways, heads and hidden units `tp` ways."""
+
+    fsdp: int = Field(default=1, ge=1, le=4096)
+    tp: int = Field(default=1, ge=1, le=4096)
+
+    @property
+    def devices(self) -> int:
+        return self.fsdp * self.tp
+
+
 class TrainConfig(Value):
     """A training recipe: everything that decides the result except the data and the device.
 
-    `steps` ends the run, and its learning-rate schedule, before the epochs are through.
+    `steps` ends the run, and its learning-rate schedule, before the epochs are through. `stages` names several datasets that
+    are trained on one after another. `too_long` says what becomes of a trace that does not fit a row. `memory_gb` is a
+    budget: `rows` and `accumulation` are then chosen to fit it, with the same tokens in an optimizer step.
     """
 
     name: str
@@ -80,10 +130,30 @@ class TrainConfig(Value):
     batch: Batch = Batch()
     optimizer: Optimizer = Optimizer()
     checkpoints: Checkpoints = Checkpoints()
+    compute: Compute = Compute()
+    memory_gb: float | None = Field(default=None, gt=0)
+    too_long: TooLong = "refuse"
+    stages: tuple[Stage, ...] = ()
+    validation: Validation | None = None
+
+    @model_validator(mode="after")
+    def _epochs_belong_to_stages(self) -> Self:
+        if self.stages and self.epochs != 1:
+            raise ValueError("with 'stages', each has its own 'epochs'; leave the other one out")
+        return self
+
+    @property
+    def passes(self) -> int:
+        """Over the data, all stages together."""
+        return sum(stage.epochs for stage in self.stages) or self.epochs
 
 
 class TrainJob(Value):
-    """Fine-tune `config.model` on a dataset. `max_steps` cuts the run short without changing its schedule."""
+    """Fine-tune `config.model` on a dataset. `max_steps` cuts the run short without changing its schedule.
+
+    In a curriculum `dataset` is the first stage's, and `stage_digests` are those of all stages, in order. Runs of one
+    submission share a `group`.
+    """
 
     kind: Literal["train"] = "train"
     run_id: str
@@ -91,7 +161,26 @@ class TrainJob(Value):
     model_digest: str
     dataset: str
     dataset_digest: str
+    stage_digests: tuple[str, ...] = ()
+    validation_digest: str | None = None
     device: Device = "auto"
+    mesh: Mesh = Mesh()
+    max_steps: int | None = Field(default=None, ge=1)
+    group: str | None = None
+
+
+class EstimateJob(Value):
+    """What training so would cost, without training: steps, tokens, padding, memory, seconds."""
+
+    kind: Literal["estimate"] = "estimate"
+    config: TrainConfig
+    model_digest: str
+    dataset: str
+    dataset_digest: str
+    stage_digests: tuple[str, ...] = ()
+    validation_digest: str | None = None
+    device: Device = "auto"
+    mesh: Mesh = Mesh()
     max_steps: int | None = Field(default=None, ge=1)
 
 
@@ -159,17 +248,23 @@ class ProbeJob(Value):
     seconds: float = Field(default=0.0, ge=0)
 
 
-Job = TrainJob | GenerateJob | MaskJob | ExportJob | ProbeJob
+Job = TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | ProbeJob
 Item = TypeVar("Item")
 
 
 class Inputs(Value):
-    """Where the job's inputs are on this machine; the engine checks their digests before it uses them."""
+    """Where the job's inputs are on this machine; the engine checks their digests before it uses them.
+
+    `stages` are the folders of a curriculum's datasets, `seconds` the time after which the process has to have ended.
+    """
 
     model: Path
     dataset: Path
+    stages: tuple[Path, ...] = ()
+    validation: Path | None = None
     adapter: Path | None = None
     compile_cache: Path | None = None
+    seconds: float | None = None
 
 
 def spread(items: list[Item], limit: int | None) -> list[Item]:
@@ -187,8 +282,15 @@ def write(folder: Path, job: Job, inputs: Inputs) -> None:
 def read(folder: Path) -> tuple[Job, Inputs]:
     path = folder / "config.json"
     data = values.read_json(path)
-    kinds: dict[str, type[TrainJob] | type[GenerateJob] | type[MaskJob] | type[ExportJob] | type[ProbeJob]]
-    kinds = {"train": TrainJob, "generate": GenerateJob, "masks": MaskJob, "export": ExportJob, "probe": ProbeJob}
+    kinds: dict[str, type[TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | ProbeJob]]
+    kinds = {
+        "train": TrainJob,
+        "generate": GenerateJob,
+        "masks": MaskJob,
+        "export": ExportJob,
+        "estimate": EstimateJob,
+        "probe": ProbeJob,
+    }
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in kinds:
         raise errors.Invalid(f"{path}: 'kind' is {kind!r}; known: {', '.join(kinds)}.", path=str(path), field="kind")

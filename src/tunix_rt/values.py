@@ -118,6 +118,15 @@ def pretty(data: Any) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def differences(was: Any, now: Any, field: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(dotted field, one value, the other) wherever two JSON-ready documents differ."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in [*was, *(key for key in now if key not in was)]:
+            yield from differences(was.get(key), now.get(key), f"{field}.{key}" if field else key)
+    elif was != now:
+        yield field, was, now
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

@@ -15,9 +15,9 @@ from tunix_rt.api.replies import Shown, encoded, page, reply
 from tunix_rt.api.runs import RUN_ID, RunDocument, queued
 from tunix_rt.api.service import Here
 from tunix_rt.comparisons import Comparison, EvaluationSummary
-from tunix_rt.jobs import Device
+from tunix_rt.jobs import Device, FolderName
 from tunix_rt.runs import EvalSpec
-from tunix_rt.runs.specs import FolderName, Name, Tokens
+from tunix_rt.runs.specs import Name, Tokens
 from tunix_rt.scoring import Prediction, ScoreRow
 from tunix_rt.settings import Settings
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tunix_rt.cli.console import Surface, Tail
 
@@ -25,10 +26,31 @@ def training(surface: Surface, attempt: Path) -> Iterator[Callable[[], None]]:
             plan.read()
             for line in metrics.new():
                 plan.done = line["step"]
-                plan.note = f"loss {float(line['loss']):.3f}  {line['useful_tokens_per_second']:.0f} tok/s"
+                plan.note = describe(line)
+            if plan.news:
+                surface.say(f"  {plan.news.pop()}")
             update(plan.done, plan.total, plan.note)
 
         yield follow
+
+
+def describe(line: dict[str, Any]) -> str:
+    """A step of `metrics.jsonl` in a few words."""
+    padding = line["padding_tokens"] / (line["padding_tokens"] + line["tokens"])
+    parts = [
+        f"loss {float(line['loss']):.3f}",
+        f"held-out {line['eval_loss']:.3f}" if "eval_loss" in line else "",
+        f"{line['useful_tokens_per_second']:.0f} tok/s",
+        f"{100 * padding:.0f} % padding",
+        f"{remaining(line['seconds_left'])} left" if line.get("seconds_left") else "",
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def remaining(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
@@ -55,10 +77,14 @@ class Plan:
         self.total = 0
         self.done = 0
         self.note = ""
+        self.news: list[str] = []
 
     def read(self) -> None:
         for event in self._events.new():
             if event["kind"] == "plan":
                 self.total = event[self._unit]
+                if "device" in event:
+                    rows = f"{event['accumulation']} x {event['rows']} rows"
+                    self.news.append(f"on {event['device']}: {event['steps']} steps of {rows}, {event['tokens']:,} tokens")
             elif event["kind"] == "phase":
                 self.note = PHASES[event["name"]]

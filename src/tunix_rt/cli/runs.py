@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from tunix_rt import errors, runs, values
-from tunix_rt.cli import foreground
+from tunix_rt.cli import configuring, foreground
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, table
-from tunix_rt.runs import Run, State
+from tunix_rt.runs import Run, Spec, State, TrainSpec
 from tunix_rt.worker import Worker
 
 group = noun("runs", "Runs of this workspace: queued, running and ended.")
@@ -27,20 +27,37 @@ def submit(
     max_hours: Annotated[float | None, typer.Option(min=0.0, help="Each attempt ends as timed out after so long.")] = None,
     max_attempts: Annotated[int, typer.Option(min=1, help="How often a run is begun whose process was lost.")] = 3,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate everything and launch nothing.")] = False,
+    seeds: Annotated[str | None, typer.Option(metavar="N,N,...", help="A training, once for each seed, in one group.")] = None,
 ) -> None:
     """Queue a run for a worker."""
     spec = runs.resolve(surface.settings, runs.parse(values.read_json(file), source=str(file)))
+    specs = _seeded(spec, seeds)
+    made = []
     with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
-        run = runs.submit(
-            connection,
-            spec,
-            priority=priority,
-            dedup_key=dedup_key,
-            timeout=max_hours * 3600 if max_hours is not None else None,
-            max_attempts=max_attempts,
-            dry_run=dry_run,
-        )
-    emit(surface, run)
+        for number, one in enumerate(specs):
+            made.append(
+                runs.submit(
+                    connection,
+                    one,
+                    priority=priority,
+                    dedup_key=f"{dedup_key}:{number}" if dedup_key and seeds else dedup_key,
+                    timeout=max_hours * 3600 if max_hours is not None else None,
+                    max_attempts=max_attempts,
+                    dry_run=dry_run,
+                )
+            )
+    if seeds is None:
+        return emit(surface, made[0])
+    text = "\n".join(describe(surface, run) for run in made)
+    return surface.emit({"data": [document(surface, run) for run in made], "next": None}, text)
+
+
+def _seeded(spec: Spec, seeds: str | None) -> list[Spec]:
+    if seeds is None:
+        return [spec]
+    if not isinstance(spec, TrainSpec):
+        raise typer.BadParameter(f"a run of kind {spec.kind!r} has no seed", param_hint="--seeds")
+    return list(configuring.seeded(spec, configuring.seeds(seeds)))
 
 
 @command(group, "list")

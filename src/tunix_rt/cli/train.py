@@ -1,16 +1,17 @@
 """`tunix-rt train`: one training run in the foreground, through the same ledger as every other."""
 
+import statistics
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunix_rt import errors, jobs, models, recipes, runs
-from tunix_rt.cli import following, foreground
+from tunix_rt import datasets, errors, models, runs
+from tunix_rt.cli import configuring, estimating, following, foreground
 from tunix_rt.cli.app import app, command
+from tunix_rt.cli.configuring import Options
 from tunix_rt.cli.console import Surface, size
-from tunix_rt.cli.data import obtain
-from tunix_rt.jobs import Device, TrainConfig
+from tunix_rt.jobs import Device, Dtype, Mesh, Remat, TooLong, TrainConfig
 from tunix_rt.runs import RESUMABLE, Run, Trained, TrainSpec
 from tunix_rt.store import Store
 
@@ -19,68 +20,109 @@ from tunix_rt.store import Store
 def train(
     surface: Surface,
     dataset: Annotated[
-        str | None, typer.Option(help="Dataset name; a built-in recipe of that name is built if needed.")
+        list[str] | None,
+        typer.Option(help="Dataset name, built first if it is a built-in recipe's. Several are trained on one after another."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Training config (TOML) (default: the built-in sft_demo).")] = None,
     model: Annotated[str | None, typer.Option(help="Base model, instead of the config's.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="N,N,...", help="Several runs, one for each seed, in one group.")] = None,
+    validate_on: Annotated[str | None, typer.Option(help="Held-out dataset, its loss taken during training.")] = None,
+    eval_every: Annotated[int | None, typer.Option(min=1, help="Steps between two of these.")] = None,
+    patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many of these without a better one.")] = None,
+    too_long: Annotated[TooLong | None, typer.Option(help="What becomes of a trace longer than a row.")] = None,
+    memory: Annotated[
+        float | None, typer.Option(min=0.1, help="Budget in GB: rows and accumulation are cut to fit it.")
+    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Of the arithmetic; what is trained stays float32.")] = None,
+    remat: Annotated[Remat | None, typer.Option(help="Compute activations again instead of keeping them.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run (default: <home>/runs/<run id>).")] = None,
     device: Annotated[Device, typer.Option(help="Where to run; refused if absent.")] = "auto",
+    mesh: Annotated[str | None, typer.Option(metavar="fsdp=N,tp=N", help="Split the run over so many devices.")] = None,
     smoke_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many optimizer steps.")] = None,
-    max_hours: Annotated[float | None, typer.Option(min=0.0, help="End the run as timed out after so long.")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0.0, help="End in time to leave checkpoint and adapter.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Validate and estimate; train nothing.")] = False,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN|latest", help="Go on with a run that ended without completing, as it was asked.")
     ] = None,
 ) -> None:
     """Fine-tune a model on a dataset, in the foreground."""
+    options = Options(config, tuple(dataset or ()), model, memory, dtype, remat, too_long, validate_on, eval_every, patience)
+    timeout = max_hours * 3600 if max_hours is not None else None
     if resume is not None:
-        trained = resume_run(surface, resume, output)
-    elif dataset is None:
-        raise typer.BadParameter("name a dataset, or a run to resume", param_hint="--dataset")
-    else:
-        chosen = jobs.read_config(config or recipes.path("train", "sft_demo"))
-        if model is not None and model != chosen.model:
-            surface.say(f"model {model} (from --model; the config names {chosen.model})")
-            chosen = chosen.model_copy(update={"model": model})
-        timeout = max_hours * 3600 if max_hours is not None else None
-        trained = train_run(surface, chosen, dataset, device=device, max_steps=smoke_steps, output=output, timeout=timeout)
-    surface.emit(trained.model_dump(mode="json"), describe(trained))
-
-
-def train_run(
-    surface: Surface,
-    config: TrainConfig,
-    dataset: str,
-    *,
-    device: Device = "auto",
-    max_steps: int | None = None,
-    output: Path | None = None,
-    timeout: float | None = None,
-) -> Trained:
-    """Prepare what the run needs, train, and show it happening."""
-    models.require(surface.settings, config.model)
-    if output is not None:
+        _refuse_with_resume(device=device != "auto", mesh=mesh, smoke_steps=smoke_steps, seeds=seeds, dry_run=dry_run)
+        trained = resume_run(surface, resume, output, options, timeout)
+        return surface.emit(trained.model_dump(mode="json"), describe(trained))
+    chosen = configuring.config(surface, options)
+    models.require(surface.settings, chosen.model)
+    first, placed = configuring.first_dataset(chosen, options), configuring.mesh(mesh)
+    if output is not None and not dry_run:
         vacant(output)
-    data = obtain(surface, dataset)
+    asked = configuring.spec(surface, chosen, first, device, placed, smoke_steps)
+    if dry_run:
+        return estimating.estimate(surface, asked)
+    if seeds is not None:
+        return train_seeds(surface, asked, configuring.seeds(seeds), output=output, timeout=timeout)
+    trained = train_spec(surface, asked, output=output, timeout=timeout)
+    return surface.emit(trained.model_dump(mode="json"), describe(trained))
+
+
+def _refuse_with_resume(**given: object) -> None:
+    for name, value in given.items():
+        if value:
+            raise typer.BadParameter("a run is resumed as it was asked", param_hint=f"--{name.replace('_', '-')}")
+
+
+def train_run(surface: Surface, config: TrainConfig, dataset: str) -> Trained:
+    """Train on one dataset, with everything else as the config has it."""
+    return train_spec(surface, configuring.spec(surface, config, dataset, "auto", Mesh(), None))
+
+
+def train_spec(surface: Surface, asked: TrainSpec, *, output: Path | None = None, timeout: float | None = None) -> Trained:
+    """Prepare what the run needs, train, and show it happening."""
+    config = asked.config
     models.prepare(surface.settings, config.model, surface.say)
-    asked = runs.resolve(
-        surface.settings, TrainSpec(config=config, dataset=data.manifest.name, device=device, max_steps=max_steps)
-    )
+    resolved = runs.resolve(surface.settings, asked)
     with foreground.ledger(surface) as opened:
         with opened.unit_of_work() as connection:
-            run = runs.submit(connection, asked, timeout=timeout, folder=output)
+            run = runs.submit(connection, resolved, timeout=timeout, folder=output)
         tuning = config.tuning.method if config.tuning.method == "full" else f"LoRA rank {config.tuning.rank}"
+        names = [stage.dataset for stage in config.stages] or [asked.dataset]
+        count = sum(datasets.manifest(surface.settings, name).count for name in names)
         surface.say(
-            f"training {config.model} ({tuning}) on {dataset}: {data.manifest.count} traces, seed {config.seed}, "
+            f"training {config.model} ({tuning}) on {', then '.join(names)}: {count} traces, seed {config.seed}, "
             f"in {run.dir(surface.settings)}"
         )
         return _follow(surface, opened, run)
 
 
-def resume_run(surface: Surface, name: str, output: Path | None) -> Trained:
-    """Queue another attempt of a run, named by id or as the latest that can be resumed, and follow it."""
+def train_seeds(
+    surface: Surface, asked: TrainSpec, seeds: tuple[int, ...], *, output: Path | None, timeout: float | None
+) -> None:
+    """One run after another, each with its seed, and how far apart they ended."""
+    made = [
+        train_spec(surface, one, output=output / f"seed-{one.config.seed}" if output else None, timeout=timeout)
+        for one in configuring.seeded(asked, seeds)
+    ]
+    losses = [run.loss for run in made]
+    data = {
+        "group": made[0].group,
+        "runs": [run.model_dump(mode="json") for run in made],
+        "loss": {"mean": statistics.fmean(losses), "lowest": min(losses), "highest": max(losses)},
+    }
+    spread = f"group {made[0].group}: {len(made)} seeds, last loss {min(losses):.4f} to {max(losses):.4f}"
+    surface.emit(data, "\n".join([*map(describe, made), spread]))
+
+
+def resume_run(surface: Surface, name: str, output: Path | None, options: Options, timeout: float | None) -> Trained:
+    """Queue another attempt of a run, named by id or as the latest that can be resumed, and follow it.
+
+    What the options say has to be what the run was asked; only its time limit may be another.
+    """
     with foreground.ledger(surface) as opened:
         with opened.unit_of_work() as connection:
-            run = runs.resume(connection, latest(opened, output) if name == "latest" else name)
+            found = runs.get(connection, latest(opened, output) if name == "latest" else name)
+            configuring.agree(found, options)
+            run = runs.resume(connection, found.run_id, timeout=timeout)
         surface.say(f"resuming run {run.run_id} in {run.dir(surface.settings)}")
         return _follow(surface, opened, run)
 
@@ -119,8 +161,25 @@ def describe(run: Trained) -> str:
             f"  model    {run.model} {run.model_digest[:12]}, {run.method}, {run.trained_parameters:,} parameters trained",
             f"  data     {run.dataset} {run.dataset_digest[:12]}: {run.examples} examples, {run.tokens:,} tokens, "
             f"{run.trained_tokens:,} trained, padding {100 * run.padding_share:.1f} %",
+            *_held_out(run),
+            *(f"  stage    {one.dataset}: {one.steps} steps, {one.examples} examples" for one in run.stages),
+            *(f"  too long {count} traces {what}" for count, what in _cut(run) if count),
             f"  cost     {run.seconds:.0f} s, {rate}, peak memory {size(run.peak_memory_bytes)}, on {run.device}",
             f"  adapter  {run.adapter_digest[:12]}",
             f"  folder   {run.dir}",
         )
     )
+
+
+def _cut(run: Trained) -> tuple[tuple[int, str], ...]:
+    return (run.truncated, "cut at the end of a row"), (run.dropped, "left out")
+
+
+def _held_out(run: Trained) -> list[str]:
+    if run.eval_loss is None:
+        return []
+    why = ", stopped early" if run.early_stopped else ""
+    return [
+        f"  held-out loss {run.eval_loss:.4f}, best {run.best_eval_loss:.4f} at step {run.best_step}{why}; "
+        f"the adapter is of step {run.kept_step}"
+    ]

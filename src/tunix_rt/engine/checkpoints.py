@@ -4,6 +4,7 @@ Orbax restores flipped bits without a word, and a save that returns True may sti
 manifest is there and every file matches it.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,27 +22,42 @@ MANIFEST = "sha256.json"
 class VerifiedCheckpoints:
     """Tunix's checkpoint manager, with a manifest written after each commit.
 
-    Tunix calls `save` at the end of every optimizer step. Once `stopping` says so, that step is kept whatever the interval
-    is, verified, and training ends there with `Stopped`.
+    Tunix calls `save` at the end of every optimizer step. A step is kept whatever the interval is when it is `wanted`, and
+    when `ending` names why it is the last: it is verified then, and training ends there with that exception. `sealed` is told
+    every step that is kept.
     """
 
-    def __init__(self, inner: CheckpointManager, root: Path, stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        inner: CheckpointManager,
+        root: Path,
+        *,
+        ending: Callable[[], type[Stopped] | None] = lambda: None,
+        wanted: Callable[[], bool] = lambda: False,
+        sealed: Callable[[int], None] = lambda _step: None,
+    ) -> None:
         self._inner = inner
         self._root = root
-        self._stopping = stopping
+        self._ending = ending
+        self._wanted = wanted
+        self._sealed = sealed
+        self.saving_seconds = 0.0
 
     def latest_step(self) -> int | None:
         step = self._inner.latest_step()
         return None if step is None else int(step)
 
     def save(self, step: int, model: nnx.Module, optimizer: nnx.Optimizer | None = None, **options: Any) -> bool:
-        last = self._stopping()
-        saved = bool(self._inner.save(step, model, optimizer, **{**options, **({"force": True} if last else {})}))
+        why, began = self._ending(), time.monotonic()
+        force = {"force": True} if why or self._wanted() else {}
+        saved = bool(self._inner.save(step, model, optimizer, **{**options, **force}))
         if saved:
             seal(self._root / str(step))
-        if last:
+            self._sealed(step)
+            self.saving_seconds = max(self.saving_seconds, time.monotonic() - began)
+        if why:
             verify(self._root / str(step))
-            raise Stopped(f"stopped after step {step}; its checkpoint is verified.", step=step)
+            raise why(f"stopped after step {step}; its checkpoint is verified.", step=step)
         return saved
 
     def close(self) -> None:

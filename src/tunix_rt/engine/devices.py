@@ -1,21 +1,25 @@
 """Which device a job runs on, and what else its result depends on. Nothing falls back to another kind of device.
 
-`python -m tunix_rt.engine.devices` prints the environment as JSON: the way to ask without importing JAX.
+`python -m tunix_rt.engine.devices` prints the environment as JSON, the way to ask without importing JAX; with three sizes,
+also how fast matrix products of these sizes are.
 """
 
 import json
 import platform
 import resource
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from tunix_rt import errors, values
 from tunix_rt.jobs import Device
 
+PRODUCTS = 3
 PLATFORMS: dict[Device, str | None] = {"auto": None, "cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 
 
@@ -63,5 +67,28 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def matmul_flops(tokens: int, embed: int, hidden: int, dtype: jnp.dtype) -> float:
+    """Floating-point operations a second in products [tokens, embed] x [embed, hidden] and back, the best of a few."""
+    left, right = jnp.ones((tokens, embed), dtype), jnp.ones((embed, hidden), dtype)
+
+    @jax.jit
+    def products(left: jax.Array, right: jax.Array) -> jax.Array:
+        for _ in range(PRODUCTS):
+            left = jnp.tanh((left @ right) @ right.T)
+        return left
+
+    products(left, right).block_until_ready()
+    quickest = float("inf")
+    for _ in range(3):
+        began = time.perf_counter()
+        products(left, right).block_until_ready()
+        quickest = min(quickest, time.perf_counter() - began)
+    return 2 * PRODUCTS * 2 * tokens * embed * hidden / quickest
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(environment()))
+    found = environment()
+    if len(sys.argv) == 4:
+        tokens, embed, hidden = map(int, sys.argv[1:])
+        found["matmul_flops_per_second"] = matmul_flops(tokens, embed, hidden, jnp.dtype("float32"))
+    sys.stdout.write(json.dumps(found))

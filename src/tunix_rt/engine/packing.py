@@ -32,13 +32,45 @@ class MicroBatch(NamedTuple):
 
 
 class StepBatch(NamedTuple):
-    """What one optimizer step sees. `useful` counts tokens of examples, `trained` those with loss, `padding` the rest."""
+    """What one optimizer step sees: its rows, and the slots that every micro-batch of the run has. Arrays are made when asked
+    for, so that a plan of a million traces holds their tokens once."""
 
-    micro: tuple[MicroBatch, ...]
-    ids: tuple[str, ...]
-    useful: int
-    trained: int
-    padding: int
+    rows: "Rows"
+    batch: Batch
+    slots: int
+    stage: int
+
+    @property
+    def micro(self) -> tuple[MicroBatch, ...]:
+        size, weight = self.batch.rows, self.batch.accumulation / self.trained
+        return tuple(
+            _micro(self.rows[start : start + size], self.batch, self.slots, weight) for start in range(0, len(self.rows), size)
+        )
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(example.id for row in self.rows for example in row)
+
+    @property
+    def useful(self) -> int:
+        """Tokens of examples."""
+        return sum(len(example.tokens) for row in self.rows for example in row)
+
+    @property
+    def trained(self) -> int:
+        """Tokens with a loss."""
+        return _trained(self.rows)
+
+    @property
+    def padding(self) -> int:
+        return self.batch.step_rows * self.batch.row_tokens - self.useful
+
+
+class Part(NamedTuple):
+    """The examples of one stage and the passes over them."""
+
+    examples: Sequence[Example]
+    epochs: int
 
 
 def order(examples: Sequence[Example], seed: int, epoch: int) -> list[Example]:
@@ -51,24 +83,53 @@ def _key(example: Example, seed: int, epoch: int) -> bytes:
 
 
 def plan(examples: Sequence[Example], batch: Batch, seed: int, epochs: int) -> list[StepBatch]:
-    """Every optimizer step of a run, in order.
+    """Every optimizer step of a run, in order. Raises what `curriculum` raises."""
+    return curriculum([Part(examples, epochs)], batch, seed)
+
+
+def curriculum(parts: Sequence[Part], batch: Batch, seed: int) -> list[StepBatch]:
+    """Every optimizer step of all stages, in order; no step holds examples of two passes.
 
     Raises `errors.Invalid` when there is nothing to train on, or an example is longer than a row (naming it): nothing is
-    cut or dropped.
+    cut or dropped here.
     """
+    planned: list[tuple[Rows, int]] = []
+    epoch = 0
+    for stage, part in enumerate(parts):
+        _check(part.examples, batch)
+        for _ in range(part.epochs):
+            planned += [(rows, stage) for rows in _steps(part.examples, batch, seed, epoch)]
+            epoch += 1
+    slots = _rounded(max(_slots(rows, batch) for rows, _ in planned))
+    return [StepBatch(rows, batch, slots, stage) for rows, stage in planned]
+
+
+def held_out(examples: Sequence[Example], batch: Batch) -> list[MicroBatch]:
+    """The micro-batches of an evaluation: the sum of their losses is the mean nll over all trained tokens."""
+    _check(examples, batch)
+    rows = fill(order(examples, 0, 0), batch.row_tokens)
+    rows += [[] for _ in range(-len(rows) % batch.rows)]
+    starts, weight = range(0, len(rows), batch.rows), 1 / _trained(rows)
+    slots = _rounded(max(_trained(rows[start : start + batch.rows]) for start in starts))
+    return [_micro(rows[start : start + batch.rows], batch, slots, weight) for start in starts]
+
+
+def _check(examples: Sequence[Example], batch: Batch) -> None:
     if not examples:
-        raise errors.Invalid("the dataset is empty: there is nothing to train on.")
+        raise errors.Invalid("the dataset is empty: there is nothing to train on.", field="dataset")
     for example in examples:
         if len(example.tokens) > batch.row_tokens:
             raise errors.Invalid(
                 f"trace {example.id[:12]} has {len(example.tokens)} tokens, a row has {batch.row_tokens}; "
-                "raise 'batch.row_tokens' in the training config or remove the trace.",
+                "raise 'batch.row_tokens' in the training config, remove the trace, or choose what becomes of it "
+                "with 'too_long'.",
                 trace=example.id,
                 field="batch.row_tokens",
             )
-    steps = [rows for epoch in range(epochs) for rows in _steps(examples, batch, seed, epoch)]
-    slots = max(_slots(rows, batch) for rows in steps)
-    return [_arrays(rows, batch, -(-slots // 64) * 64) for rows in steps]
+
+
+def _rounded(slots: int) -> int:
+    return -(-slots // 64) * 64
 
 
 Rows = list[list[Example]]
@@ -105,15 +166,6 @@ def _trained(rows: Rows) -> int:
 
 def _slots(rows: Rows, batch: Batch) -> int:
     return max(_trained(rows[start : start + batch.rows]) for start in range(0, len(rows), batch.rows))
-
-
-def _arrays(rows: Rows, batch: Batch, slots: int) -> StepBatch:
-    trained = _trained(rows)
-    useful = sum(len(example.tokens) for row in rows for example in row)
-    weight = batch.accumulation / trained
-    micro = tuple(_micro(rows[start : start + batch.rows], batch, slots, weight) for start in range(0, len(rows), batch.rows))
-    ids = tuple(example.id for row in rows for example in row)
-    return StepBatch(micro, ids, useful, trained, batch.step_rows * batch.row_tokens - useful)
 
 
 def _micro(rows: Rows, batch: Batch, slots: int, weight: float) -> MicroBatch:

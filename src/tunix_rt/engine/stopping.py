@@ -1,16 +1,31 @@
-"""What a SIGTERM does to the engine: it ends at once while there is nothing to lose, and after the step under way once
-there is: that step's checkpoint is written and verified first."""
+"""Two ways a run ends before it is done, and is resumed later.
+
+A SIGTERM ends the engine at once while there is nothing to lose, and after the step under way once there is: that step's
+checkpoint is written and verified first. A time limit ends it by itself, early enough to write a checkpoint and the adapter.
+"""
 
 import signal
+import time
 from types import FrameType
 
-from tunix_rt import errors
+import psutil
 
-EXIT_CODE = 128 + signal.SIGTERM
+from tunix_rt import errors
+from tunix_rt.jobs import EXIT_CODES
+
+MARGIN_SECONDS = 1.0  # between the files being written and the limit
 
 
 class Stopped(errors.Interrupted):
     """The run was asked to stop and has left a verified checkpoint at `details["step"]`."""
+
+    engine_code = 128 + signal.SIGTERM
+
+
+class OutOfTime(Stopped):
+    """The run's time is up; besides the checkpoint it leaves the adapter of that step."""
+
+    engine_code = EXIT_CODES["timeout"]
 
 
 class Stop:
@@ -23,10 +38,23 @@ class Stop:
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
         self.requested = True
         if not self._held:
-            raise SystemExit(EXIT_CODE)
+            raise SystemExit(Stopped.engine_code)
 
     def hold(self) -> None:
         self._held = True
+
+
+class Deadline:
+    """When the process has to have ended, counted from its start; None means never."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._at = None if seconds is None else psutil.Process().create_time() + seconds
+
+    def before_another(self, step_seconds: float, saving_seconds: float) -> bool:
+        """Whether the limit would come before one more step, its checkpoint and the adapter."""
+        if self._at is None:
+            return False
+        return time.time() + step_seconds + 2 * saving_seconds + MARGIN_SECONDS > self._at
 
 
 stop = Stop()

@@ -1,10 +1,11 @@
 """Supervised fine-tuning with Tunix's `PeftTrainer`: our batches, our loss, a metrics line for every optimizer step."""
 
 import functools
-import json
+import itertools
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,84 +15,33 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 from flax import nnx
+from tunix.sft import sharding_utils
 from tunix.sft.peft_trainer import PeftTrainer, TrainingConfig
 
-from tunix_rt import errors, traces, values
-from tunix_rt.engine import checkpoints, devices, loss, masks, packing, weights
-from tunix_rt.engine.inputs import opened
+from tunix_rt import errors, values
+from tunix_rt.engine import loss, placement
+from tunix_rt.engine.checkpoints import VerifiedCheckpoints
+from tunix_rt.engine.held_out import HeldOut
 from tunix_rt.engine.packing import MicroBatch, StepBatch
-from tunix_rt.engine.prompts import Prompts
-from tunix_rt.engine.stopping import stop
-from tunix_rt.jobs import Events, Inputs, Optimizer, TrainConfig, TrainJob
+from tunix_rt.engine.stopping import Deadline, OutOfTime, Stopped, stop
+from tunix_rt.jobs import Full, Lora, Optimizer, TrainConfig
+
+SAVED_BYTES_PER_SECOND = 50e6  # a slow disk; what saving has really taken counts when it took longer
 
 
-def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
-    """Run the job; returns the facts of `result.json`. Leaves metrics, checkpoints and the adapter in `attempt`."""
-    events = Events(attempt)
-    started = time.monotonic()
-    events.emit("phase", name="loading")
-    base, dataset = opened(inputs, model=job.model_digest, dataset=job.dataset_digest)
-    prompts = Prompts(base.folder, job.config.instruction)
-    examples = [masks.conforming(prompts, trace) for trace in traces.read(dataset.path)]
-    plan = packing.plan(examples, job.config.batch, job.config.seed, job.config.epochs)[: job.config.steps]
-    steps = plan[: job.max_steps]
-    events.emit("plan", steps=len(steps), examples=len(examples), tokens=sum(step.useful for step in steps))
-    model = weights.load(base.folder)
-    if job.config.tuning.method == "lora":
-        model = weights.add_lora(model, job.config.tuning, job.config.seed)
-    resumed = checkpoints.usable(attempt / "checkpoints", events) or 0
-    earlier = kept_metrics(attempt / "metrics.jsonl", resumed)
-    if resumed:
-        events.emit("resumed", step=resumed)
-    trainer = make(model, job.config, len(plan), steps, attempt)
-    trainer.resume(earlier)
-    events.emit("phase", name="training")
-    trainer.train(_micro_batches(steps))
-    events.emit("phase", name="saving")
-    checkpoints.verify(attempt / "checkpoints" / str(len(steps)))
-    adapter = weights.save_adapter(model, job.config.tuning, base.digest, attempt / "adapter")
-    return {
-        "steps": len(steps),
-        "loss": trainer.last_loss,
-        "first_loss": trainer.first_loss,
-        "adapter_digest": adapter,
-        "mask_digest": masks.digest(examples),
-        "trained_parameters": sum(value.size for value in weights.trained(model, job.config.tuning).values()),
-        "examples": sum(len(step.ids) for step in steps),
-        "tokens": sum(step.useful for step in steps),
-        "trained_tokens": sum(step.trained for step in steps),
-        "padding_share": _padding_share(steps),
-        "useful_tokens_per_second": trainer.rate(steps),
-        "seconds": round(time.monotonic() - started + sum(row["seconds"] for row in earlier), 3),
-        "peak_memory_bytes": devices.peak_memory(),
-        "device": devices.name(),
-    }
-
-
-def kept_metrics(path: Path, step: int) -> list[dict[str, Any]]:
-    """The lines up to the step a run goes on from; what was written after it is cut off, for it is done again."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().splitlines(keepends=True)[:step]
-    values.write_bytes(path, b"".join(lines))
-    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    if [row["step"] for row in rows] != list(range(1, step + 1)):
-        raise errors.Tampered(f"{path} does not hold steps 1 to {step}, which the checkpoint has behind it.", path=str(path))
-    return rows
-
-
-def _padding_share(steps: list[StepBatch]) -> float:
-    padding = sum(step.padding for step in steps)
-    return round(padding / (padding + sum(step.useful for step in steps)), 4)
-
-
-def _micro_batches(steps: list[StepBatch]) -> Iterator[MicroBatch]:
-    for step in steps:
-        yield from step.micro
-
-
-def make(model: nnx.Module, config: TrainConfig, total: int, steps: list[StepBatch], attempt: Path) -> "MeasuredTrainer":
-    """`total` is the length of the whole schedule, which a run cut short does not change."""
+def make(
+    model: nnx.Module,
+    config: TrainConfig,
+    total: int,
+    steps: list[StepBatch],
+    attempt: Path,
+    *,
+    held_out: HeldOut | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    deadline: Deadline | None = None,
+) -> "MeasuredTrainer":
+    """A trainer at the newest checkpoint of `attempt`. `total` is the length of the whole schedule, which a run cut short does
+    not change."""
     schedule = learning_rate(config.optimizer, total)
     root = attempt / "checkpoints"
     trainer = MeasuredTrainer(
@@ -108,17 +58,20 @@ def make(model: nnx.Module, config: TrainConfig, total: int, steps: list[StepBat
             ),
         ),
     )
-    _commit(trainer)
-    trainer.measure(attempt / "metrics.jsonl", steps, schedule)
-    trainer.checkpoint_manager = checkpoints.VerifiedCheckpoints(trainer.checkpoint_manager, root, lambda: stop.requested)
-    trainer.with_loss_fn(loss.lean_loss).with_gen_model_input_fn(loss.model_input)
-    return trainer
-
-
-def _commit(trainer: PeftTrainer) -> None:
-    """Bind every array to the device, as the outputs of a step are: else JAX compiles the step a second time for them."""
+    trainer.measure(attempt / "metrics.jsonl", steps, schedule, held_out)
+    trainer.tuning = config.tuning
+    trainer.checkpoint_manager = VerifiedCheckpoints(
+        trainer.checkpoint_manager,
+        root,
+        ending=lambda: trainer.ending(deadline),
+        wanted=lambda: held_out is not None and held_out.fresh,
+        sealed=held_out.prune if held_out else lambda _step: None,
+    )
     for holder in (trainer.model, trainer.optimizer):
-        nnx.update(holder, jax.device_put(nnx.state(holder), jax.devices()[0]))
+        placement.commit(holder, mesh)
+    function = loss.configured(placement.DTYPES[config.compute.dtype], config.compute.loss_chunk)
+    trainer.with_loss_fn(function).with_gen_model_input_fn(loss.model_input)
+    return trainer
 
 
 def learning_rate(config: Optimizer, total: int) -> optax.Schedule:
@@ -156,13 +109,21 @@ def optimizer(config: Optimizer, schedule: optax.Schedule) -> optax.GradientTran
     )
 
 
+def _micro_of(steps: list[StepBatch], number: int) -> tuple[MicroBatch, ...]:
+    return steps[number].micro if number < len(steps) else ()
+
+
 class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no types
     """`PeftTrainer` that writes a line to `metrics.jsonl` as each step ends and stops on a loss that is not finite."""
 
     _jitted_train_step_fn: Any
     _jitted_eval_step_fn: Any
 
-    def measure(self, path: Path, steps: list[StepBatch], schedule: optax.Schedule) -> None:
+    held_out: HeldOut | None
+    tuning: Lora | Full
+    base_digest = ""
+
+    def measure(self, path: Path, steps: list[StepBatch], schedule: optax.Schedule, held_out: HeldOut | None = None) -> None:
         self._path = path
         self._plan = steps
         self._schedule = schedule
@@ -170,6 +131,7 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         self._step_started = time.monotonic()
         self._seconds: list[float] = []
         self._begun_at = 0
+        self.held_out = held_out
         self.first_loss: float | None = None
         self.last_loss: float | None = None
 
@@ -180,6 +142,36 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         self._begun_at = len(earlier)
         if earlier:
             self.first_loss, self.last_loss = float(earlier[0]["loss"]), float(earlier[-1]["loss"])
+        if self.held_out is not None:
+            self.held_out.resume(earlier)
+
+    def batches(self) -> Iterator[MicroBatch | None]:
+        """The micro-batches, each step's made while the one before is trained on. Tunix skips those of restored steps
+        unseen; the stream ends early once the held-out loss says so."""
+        yield from itertools.repeat(None, self.iter_steps)
+        ahead = self._plan[self._begun_at :]
+        with ThreadPoolExecutor(1) as pool:
+            made = pool.submit(lambda: ahead[0].micro) if ahead else None
+            for number in range(len(ahead)):
+                if made is None or (self.held_out is not None and self.held_out.exhausted):
+                    return
+                micro = made.result()
+                made = pool.submit(_micro_of, ahead, number + 1)
+                yield from micro
+
+    def ending(self, deadline: Deadline | None) -> type[Stopped] | None:
+        """Why the step that has just ended is to be the last in this process, if it is."""
+        if stop.requested:
+            return Stopped
+        if deadline is None or self.train_steps >= len(self._plan):
+            return None
+        step_seconds = max(self._seconds[1:][-20:] or self._seconds)
+        saving = max(self.checkpoint_manager.saving_seconds, self._state_bytes() / SAVED_BYTES_PER_SECOND)
+        return OutOfTime if deadline.before_another(step_seconds, saving) else None
+
+    def _state_bytes(self) -> int:
+        """Of what a checkpoint holds besides the parameters, which are less."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(nnx.state(self.optimizer)))
 
     def jit_train_and_eval_step(self, skip_jit: bool = False, cache_nnx_graph: bool = False) -> tuple[Any, Any]:  # noqa: ARG002
         """Tunix's, but the model is donated like the optimizer: else every step copies the frozen weights."""
@@ -203,7 +195,8 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
             return
         index = self._train_steps
         value = float(np.mean(self._micro_losses))
-        self._write_line(index, value, float(recorded_norm(self.optimizer)))
+        self._seconds.append(time.monotonic() - self._step_started)
+        self._write_line(index, value, float(recorded_norm(self.optimizer)), self._evaluated(index + 1, value))
         self._micro_losses = []
         if not np.isfinite(value):
             first = ", ".join(trace[:12] for trace in self._plan[index].ids[:3])
@@ -214,9 +207,19 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
                 traces=list(self._plan[index].ids),
             )
 
-    def _write_line(self, index: int, value: float, norm: float) -> None:
-        seconds = time.monotonic() - self._step_started
-        self._seconds.append(seconds)
+    def _evaluated(self, step: int, value: float) -> dict[str, float]:
+        """The loss on the held-out dataset after `step`, if it is due."""
+        if self.held_out is None or not np.isfinite(value) or not self.held_out.due(step):
+            return {}
+        began = time.monotonic()
+        axes = self.config.data_sharding_axis
+        losses = [self._jitted_eval_step_fn(sharding_utils.shard_input(micro, axes))[0] for micro in self.held_out.micro]
+        found = float(np.sum([float(one) for one in losses]))
+        self.held_out.note(step, found, self.model, self.tuning, self.base_digest)
+        return {"eval_loss": found, "eval_seconds": round(time.monotonic() - began, 4)}
+
+    def _write_line(self, index: int, value: float, norm: float, evaluated: dict[str, float]) -> None:
+        seconds = self._seconds[-1]
         batch = self._plan[index]
         self.first_loss = value if self.first_loss is None else self.first_loss
         self.last_loss = value
@@ -231,10 +234,17 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
             "examples": len(batch.ids),
             "seconds": round(seconds, 4),
             "useful_tokens_per_second": round(batch.useful / seconds, 1),
+            "seconds_left": self._seconds_left(index),
+            **evaluated,
         }
         with self._path.open("ab") as file:
             file.write(values.jsonl_line(line))
         stop.hold()
+
+    def _seconds_left(self, index: int) -> float | None:
+        """For the steps that remain, as the last ones went; the compiling first step of this process says nothing."""
+        recent = self._seconds[1:][-20:]
+        return round(float(np.mean(recent)) * (len(self._plan) - index - 1), 1) if recent else None
 
     def rate(self, steps: list[StepBatch]) -> float | None:
         """Useful tokens per second, the compiling first step of this process left out; None when there was only that."""

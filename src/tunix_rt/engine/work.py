@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.engine import devices, exports, generator, masks, stopping, trainer
-from tunix_rt.jobs import ExportJob, GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
+from tunix_rt.engine import devices, estimating, exports, generator, masks, stopping, training
+from tunix_rt.jobs import EstimateJob, ExportJob, GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
 
 
 def main(attempt: Path) -> int:
@@ -26,23 +26,25 @@ def main(attempt: Path) -> int:
         values.write_json(attempt / "result.json", _do(job, inputs, attempt))
     except stopping.Stopped as stopped:
         jobs.Events(attempt).emit("stopped", **stopped.details)
-        return stopping.EXIT_CODE
+        return stopped.engine_code
     except (errors.Mistake, OSError, ValueError, RuntimeError, MemoryError) as error:
         return _fail(attempt, error)
     jobs.Events(attempt).emit("done")
     return 0
 
 
-def _do(job: TrainJob | GenerateJob | MaskJob | ExportJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
+def _do(job: TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     match job:
         case TrainJob():
-            return trainer.train(job, inputs, attempt)
+            return training.train(job, inputs, attempt)
         case GenerateJob():
             return generator.generate(job, inputs, attempt)
         case MaskJob():
             return masks.prove(job, inputs, attempt)
         case ExportJob():
             return exports.export(job, inputs, attempt)
+        case EstimateJob():
+            return estimating.estimate(job, inputs, attempt)
 
 
 def _fail(attempt: Path, error: Exception) -> int:
@@ -63,7 +65,9 @@ def _explained(error: Exception) -> errors.Mistake:
         return errors.Failed("the disk is full; free some space and start the run again.", reason="disk_full")
     if "RESOURCE_EXHAUSTED" in text or isinstance(error, MemoryError):
         return errors.Failed(
-            "out of memory; lower 'batch.rows' or 'batch.row_tokens' in the training config.", reason="out_of_memory"
+            "out of memory; set 'memory_gb' in the training config (--memory) to what there is, or lower 'batch.rows' or "
+            "'batch.row_tokens', or set 'compute.remat' or 'compute.loss_chunk'.",
+            reason="out_of_memory",
         )
     if isinstance(error, errors.Mistake):
         return error

@@ -43,6 +43,11 @@ def pack(
     members |= {name: _read(path) for name, path in adapter.items()} if fits else {}
     left_out = () if fits else tuple(_named(name, path) for name, path in adapter.items())
     facts = contents.read(members)
+    if facts.job.config.stages:
+        raise errors.Invalid(
+            f"run {facts.run.run_id} was trained on several datasets, one after another; a bundle holds one.",
+            field="stages",
+        )
     members |= recompute.written(facts, left_out)
     _refuse_secrets(members)
     _refuse_private_paths(members, (run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir))

@@ -33,6 +33,7 @@ SIGNALS = {
     128 + signal.SIGTERM: "sigterm",
     71: "out_of_memory",
     74: "disk_full",
+    75: "timeout",
 }
 
 

@@ -108,8 +108,7 @@ def submit(
     another spec.
     """
     specs.pinned(spec)
-    if timeout is not None and not 0 < timeout < 1e9:
-        raise errors.Invalid(f"'timeout' is {timeout!r}; it is a positive number of seconds.", field="timeout")
+    _check_timeout(timeout)
     if not 1 <= max_attempts <= 100:
         raise errors.Invalid(f"'max_attempts' is {max_attempts!r}; it is between 1 and 100.", field="max_attempts")
     if not -1_000_000 <= priority <= 1_000_000:
@@ -139,6 +138,11 @@ def submit(
     if made is not None:
         return read(made)
     return _submitted_before(connection, str(dedup_key), row["spec"])
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is not None and not 0 < timeout < 1e9:
+        raise errors.Invalid(f"'timeout' is {timeout!r}; it is a positive number of seconds.", field="timeout")
 
 
 def _folder(spec: Spec, run_id: str) -> str:
@@ -238,8 +242,12 @@ def cancel(connection: Connection, run_id: str) -> Run:
             return made
 
 
-def resume(connection: Connection, run_id: str) -> Run:
-    """Queue a new attempt of a run that ended without completing; it goes on from the last verified checkpoint."""
+def resume(connection: Connection, run_id: str, *, timeout: float | None = None) -> Run:
+    """Queue a new attempt of a run that ended without completing; it goes on from the last verified checkpoint.
+
+    `timeout` is in seconds for each attempt from now on; None leaves it as it was.
+    """
+    _check_timeout(timeout)
     run = get(connection, run_id)
     if run.state in RESUMABLE:
         made = change(
@@ -252,6 +260,7 @@ def resume(connection: Connection, run_id: str) -> Run:
             ended=None,
             cancel_requested=None,
             attempts_before=run.attempt,
+            timeout=run.timeout if timeout is None else timeout,
         )
         if made is not None:
             return made

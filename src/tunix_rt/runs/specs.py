@@ -4,17 +4,16 @@
 under the names, and `ledger.submit` takes only a spec that has them: a run means the same things whenever it starts.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tunix_rt import datasets, errors, jobs, models, values
-from tunix_rt.jobs import INSTRUCTION, Device, GenerateJob, ProbeJob, TrainConfig, TrainJob
+from tunix_rt.jobs import INSTRUCTION, Device, FolderName, GenerateJob, Mesh, ProbeJob, TrainConfig, TrainJob
 from tunix_rt.settings import Settings
 from tunix_rt.values import Value
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]  # never a path
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Tokens = Annotated[int, Field(ge=1, le=8192)]
 
@@ -29,16 +28,33 @@ class Evaluate(Value):
 
 
 class TrainSpec(Value):
-    """Fine-tune `config.model` on a dataset. `max_steps` cuts the run short without changing its schedule."""
+    """Fine-tune `config.model` on a dataset. `max_steps` cuts the run short without changing its schedule.
+
+    In a curriculum `dataset` is the first stage's, and `stage_digests` are those of all stages, in order. Runs of one
+    submission share a `group`.
+    """
 
     kind: Literal["train"] = "train"
     config: TrainConfig
     model_digest: Digest | None = None
     dataset: FolderName
     dataset_digest: Digest | None = None
+    stage_digests: tuple[Digest, ...] = ()
+    validation_digest: Digest | None = None
     device: Device = "auto"
+    mesh: Mesh = Mesh()
     max_steps: int | None = Field(default=None, ge=1)
+    group: FolderName | None = None
     evaluate: Evaluate | None = None
+
+    @model_validator(mode="after")
+    def _dataset_is_the_first_stage(self) -> Self:
+        stages = self.config.stages
+        if stages and stages[0].dataset != self.dataset:
+            raise ValueError(f"'dataset' is {self.dataset!r}, the first of 'config.stages' is {stages[0].dataset!r}")
+        if self.stage_digests and len(self.stage_digests) != len(stages):
+            raise ValueError(f"there are {len(stages)} stages and {len(self.stage_digests)} 'stage_digests'")
+        return self
 
     def job(self, run_id: str) -> TrainJob:
         given = self.model_dump(exclude={"kind", "evaluate", "config"})
@@ -108,14 +124,7 @@ def resolve(settings: Settings, spec: Spec) -> Spec:
     """
     match spec:
         case TrainSpec():
-            changes: dict[str, Any] = {
-                "model_digest": _model(settings, spec.config.model, spec.model_digest),
-                "dataset_digest": _dataset(settings, spec.dataset, spec.dataset_digest),
-            }
-            if spec.evaluate is not None:
-                found = _dataset(settings, spec.evaluate.evalset, spec.evaluate.evalset_digest)
-                changes["evaluate"] = spec.evaluate.model_copy(update={"evalset_digest": found})
-            return spec.model_copy(update=changes)
+            return spec.model_copy(update=_train_digests(settings, spec))
         case EvalSpec():
             return spec.model_copy(
                 update={
@@ -125,6 +134,21 @@ def resolve(settings: Settings, spec: Spec) -> Spec:
             )
         case ProbeSpec():
             return spec
+
+
+def _train_digests(settings: Settings, spec: TrainSpec) -> dict[str, Any]:
+    stages, given = spec.config.stages, spec.stage_digests or (None,) * len(spec.config.stages)
+    found: dict[str, Any] = {
+        "model_digest": _model(settings, spec.config.model, spec.model_digest),
+        "dataset_digest": _dataset(settings, spec.dataset, spec.dataset_digest),
+        "stage_digests": tuple(_dataset(settings, s.dataset, named) for s, named in zip(stages, given, strict=True)),
+    }
+    if spec.config.validation is not None:
+        found["validation_digest"] = _dataset(settings, spec.config.validation.dataset, spec.validation_digest)
+    if spec.evaluate is not None:
+        evalset = _dataset(settings, spec.evaluate.evalset, spec.evaluate.evalset_digest)
+        found["evaluate"] = spec.evaluate.model_copy(update={"evalset_digest": evalset})
+    return found
 
 
 def _model(settings: Settings, name: str, given: str | None) -> str:
@@ -155,6 +179,13 @@ def pinned(spec: Spec) -> None:
         for field in ("model_digest", "dataset_digest", "evalset_digest"):
             if field in type(value).model_fields and getattr(value, field) is None:
                 raise errors.Invalid(f"spec: '{where}{field}' is missing; runs.resolve adds it.", field=where + field)
+    if isinstance(spec, TrainSpec):
+        if len(spec.stage_digests) != len(spec.config.stages):
+            raise errors.Invalid("spec: 'stage_digests' is missing; runs.resolve adds it.", field="stage_digests")
+        if (spec.validation_digest is None) != (spec.config.validation is None):
+            raise errors.Invalid(
+                "spec: 'validation_digest' belongs to 'config.validation'; runs.resolve adds it.", field="validation_digest"
+            )
     if isinstance(spec, EvalSpec) and (spec.run_id is None) != (spec.adapter_digest is None):
         raise errors.Invalid("spec: 'run_id' and 'adapter_digest' come together.", field="adapter_digest")
 

@@ -22,6 +22,7 @@ RESUMABLE = frozenset(state for state in ENDED if "queued" in MOVES[state])
 Reason = Literal[
     "done",  # completed: all that was asked
     "smoke",  # completed: cut short by `max_steps`, as asked
+    "early_stop",  # completed: the loss on the held-out dataset had not fallen for as long as `patience` allows
     "dry_run",  # completed: everything was validated, nothing launched
     "cancelled",
     "timeout",

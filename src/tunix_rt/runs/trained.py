@@ -14,8 +14,22 @@ from tunix_rt.settings import Settings
 from tunix_rt.values import Value
 
 
+class StageFacts(Value):
+    """What one stage of a curriculum was trained on."""
+
+    dataset: str
+    dataset_digest: str
+    epochs: int
+    examples: int
+    steps: int
+
+
 class Trained(Value):
-    """The facts of a finished training run. `dir` is where it is on this machine; everything else may be published."""
+    """The facts of a finished training run. `dir` is where it is on this machine; everything else may be published.
+
+    With validation, `best_step` is the step with the lowest loss on the held-out dataset, and `kept_step` the one whose
+    adapter this is. `truncated` and `dropped` count traces that did not fit a row, which the config has to allow.
+    """
 
     run_id: str
     state: str
@@ -44,6 +58,17 @@ class Trained(Value):
     seconds: float
     peak_memory_bytes: int
     device: str
+    rows: int | None = None
+    accumulation: int | None = None
+    group: str | None = None
+    stages: tuple[StageFacts, ...] = ()
+    truncated: int = 0
+    dropped: int = 0
+    eval_loss: float | None = None
+    best_eval_loss: float | None = None
+    best_step: int | None = None
+    kept_step: int | None = None
+    early_stopped: bool = False
 
 
 def new_id() -> str:
@@ -57,7 +82,7 @@ def write(folder: Path, job: TrainJob) -> Trained:
     facts = Trained(
         run_id=job.run_id,
         state="completed",
-        reason="smoke" if job.max_steps else "done",
+        reason=_reason(job, result),
         dir=str(folder),
         name=job.config.name,
         model=job.config.model,
@@ -66,12 +91,19 @@ def write(folder: Path, job: TrainJob) -> Trained:
         dataset_digest=job.dataset_digest,
         config_digest=job.config.digest,
         method=job.config.tuning.method,
-        epochs=job.config.epochs,
+        epochs=job.config.passes,
         seed=job.config.seed,
+        group=job.group,
         **result,
     )
     values.write_json(folder / "run.json", facts.model_dump(mode="json"))
     return facts
+
+
+def _reason(job: TrainJob, result: dict[str, Any]) -> str:
+    if result.get("early_stopped"):
+        return "early_stop"
+    return "smoke" if job.max_steps else "done"
 
 
 def find(settings: Settings, name: str) -> Trained:

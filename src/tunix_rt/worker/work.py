@@ -21,11 +21,7 @@ def prepare(settings: Settings, opened: Store, run: Run) -> None:
     match runs.resolve(settings, run.asked):
         case TrainSpec() as spec:
             model = models.prepare(settings, spec.config.model)
-            inputs = Inputs(
-                model=model.folder,
-                dataset=datasets.find(settings, spec.dataset).path.parent,
-                compile_cache=settings.compile_cache,
-            )
+            inputs = training_inputs(settings, spec, model.folder).model_copy(update={"seconds": run.timeout})
             if not run.dry_run:
                 jobs.write(folder, spec.job(run.run_id), inputs)
         case EvalSpec() as spec:
@@ -35,6 +31,21 @@ def prepare(settings: Settings, opened: Store, run: Run) -> None:
         case ProbeSpec() as spec:
             if not run.dry_run:
                 jobs.write(folder, spec.job(run.run_id), Inputs(model=folder, dataset=folder))
+
+
+def training_inputs(settings: Settings, spec: TrainSpec, model: Path) -> Inputs:
+    """Where what a training names lies in this workspace."""
+
+    def place(name: str) -> Path:
+        return datasets.find(settings, name).path.parent
+
+    return Inputs(
+        model=model,
+        dataset=place(spec.dataset),
+        stages=tuple(place(stage.dataset) for stage in spec.config.stages),
+        validation=place(spec.config.validation.dataset) if spec.config.validation else None,
+        compile_cache=settings.compile_cache,
+    )
 
 
 def _trained_in(settings: Settings, opened: Store, spec: EvalSpec, folder: Path) -> Path | None:
@@ -72,11 +83,12 @@ def outcome(settings: Settings, run: Run, ended: Exit) -> Outcome:
             result = _result(run, folder)
         except (errors.Mistake, KeyError, OSError, ValueError) as mistake:
             return refused(mistake)._replace(exit_code=ended.code)
-        return Outcome("completed", _smoke(folder), None, ended.code, result)
+        return Outcome("completed", result.get("reason", "done"), None, ended.code, result)
     if run.state == "cancelling":
         return Outcome("cancelled", "cancelled", stopped_at(folder), ended.code)
     if ended.reason in UNFINISHED:
-        return Outcome(UNFINISHED[ended.reason], ended.reason, stopped_at(folder), ended.code)  # type: ignore[arg-type]
+        text = f"its time was up: {in_time(folder)}" if ended.reason == "timeout" else stopped_at(folder)
+        return Outcome(UNFINISHED[ended.reason], ended.reason, text, ended.code)  # type: ignore[arg-type]
     return _failed(folder, ended)
 
 
@@ -101,9 +113,10 @@ def stopped_at(folder: Path) -> str:
     return f"stopped with a checkpoint at step {max(steps)}." if steps else "stopped."
 
 
-def _smoke(folder: Path) -> Reason:
-    job, _ = jobs.read(folder)
-    return "smoke" if isinstance(job, TrainJob) and job.max_steps else "done"
+def in_time(folder: Path) -> str:
+    """What a run out of time has left; only one that ended by itself had time for the adapter."""
+    kept = (folder / "adapter" / "adapter_config.json").is_file()
+    return stopped_at(folder) + (" Its adapter, as of that step, is in adapter/." if kept else "")
 
 
 def _result(run: Run, folder: Path) -> dict[str, Any]:

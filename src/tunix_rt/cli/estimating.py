@@ -1,0 +1,41 @@
+"""`tunix-rt train --dry-run`: what a training would cost, found out by the engine without training."""
+
+from typing import Any
+
+from tunix_rt import jobs, models, runs, values
+from tunix_rt.cli.console import Surface, percent, size
+from tunix_rt.cli.following import remaining
+from tunix_rt.jobs import EstimateJob
+from tunix_rt.launchers import local
+from tunix_rt.runs import TrainSpec
+from tunix_rt.worker import work
+
+
+def estimate(surface: Surface, asked: TrainSpec) -> None:
+    """Validate everything, tokenise, plan and estimate; a mistake that training would meet is met here."""
+    model = models.prepare(surface.settings, asked.config.model, surface.say)
+    resolved = runs.resolve(surface.settings, asked)
+    assert isinstance(resolved, TrainSpec)
+    given = resolved.model_dump(exclude={"kind", "config", "evaluate", "group", "mesh"})
+    job = EstimateJob(config=resolved.config, mesh=resolved.mesh, **given)
+    folder = surface.settings.home / "estimates" / job.digest[:16]
+    (folder / "result.json").unlink(missing_ok=True)
+    jobs.write(folder, job, work.training_inputs(surface.settings, resolved, model.folder))
+    local.run(folder)
+    facts = {**values.read_json(folder / "result.json"), "dry_run": True, "config_digest": job.config.digest}
+    surface.emit(facts, describe(facts, asked))
+
+
+def describe(facts: dict[str, Any], asked: TrainSpec) -> str:
+    rows = f"{facts['accumulation']} x {facts['rows']} rows of {facts['row_tokens']} tokens"
+    left = [f"{facts[key]} traces {key}" for key in ("truncated", "dropped") if facts[key]]
+    lines = [
+        f"{asked.config.name}: {facts['steps']} steps of {rows} on {facts['device']}; nothing was trained",
+        f"  data     {facts['examples']} examples, {facts['tokens']:,} tokens, {facts['trained_tokens']:,} trained, "
+        f"padding {percent(facts['padding_share'])}{', ' + ', '.join(left) if left else ''}",
+        f"  model    {facts['parameters']:,} parameters, {facts['trained_parameters']:,} trained",
+        f"  memory   about {size(facts['memory_bytes'])}{' on each device' if facts['devices'] > 1 else ''} at the peak",
+        f"  time     about {facts['step_seconds']:.2g} s a step, {remaining(facts['seconds'])} in all, evaluation left out "
+        f"(matrix products reach {facts['matmul_flops_per_second'] / 1e9:.0f} GFLOP/s here)",
+    ]
+    return "\n".join(lines)

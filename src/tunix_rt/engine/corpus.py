@@ -1,0 +1,128 @@
+"""What a training job reads: the examples of every stage, those held out, and what became of traces too long for a row.
+
+Nothing is cut or left out unless the config says so in `too_long`, and then it is counted and an event names it.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tunix_rt import datasets, errors, traces, values
+from tunix_rt.engine import masks
+from tunix_rt.engine.inputs import dataset_in, model_in
+from tunix_rt.engine.packing import Part
+from tunix_rt.engine.prompts import Example, Prompts
+from tunix_rt.jobs import EstimateJob, Events, Inputs, Stage, TooLong, TrainJob
+from tunix_rt.models import BaseModel
+from tunix_rt.traces import Trace
+
+
+class Corpus(NamedTuple):
+    """`stages` and `parts` go together, one or more; `held_out` is None without validation."""
+
+    base: BaseModel
+    stages: tuple[Stage, ...]
+    digests: tuple[str, ...]
+    parts: tuple[Part, ...]
+    held_out: tuple[Example, ...] | None
+    truncated: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    @property
+    def examples(self) -> list[Example]:
+        return [example for part in self.parts for example in part.examples]
+
+    @property
+    def trained_share(self) -> float:
+        """Of the tokens, how many carry a loss."""
+        tokens = sum(len(example.tokens) for example in self.examples)
+        return 1 - sum(example.prefix for example in self.examples) / max(1, tokens)
+
+
+class Fitted(NamedTuple):
+    """Examples no longer than a row, and the ids of those that were."""
+
+    examples: tuple[Example, ...]
+    truncated: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
+    """Tokenise everything the job names. Raises `errors.Invalid` for a tokenizer that is not the model's, and for a prompt
+    of the held-out dataset that is also trained on."""
+    config = job.config
+    base = model_in(inputs.model, job.model_digest)
+    prompts = Prompts(base.folder, config.instruction)
+    stages = config.stages or (Stage(dataset=job.dataset, epochs=config.epochs),)
+    digests = job.stage_digests or (job.dataset_digest,)
+    folders = inputs.stages or (inputs.dataset,)
+    read_stages = [_traces(folder, digest) for folder, digest in zip(folders, digests, strict=True)]
+    fitted = [fit(_examples(prompts, stage), config.batch.row_tokens, config.too_long) for stage in read_stages]
+    held_out = None
+    if config.validation is not None:
+        kept = _traces(Path(str(inputs.validation)), str(job.validation_digest))
+        _refuse_seen(kept, (trace for stage in read_stages for trace in stage), config.validation.dataset)
+        fitted_out = fit(_examples(prompts, kept), config.batch.row_tokens, config.too_long)
+        held_out = fitted_out.examples
+    corpus = Corpus(
+        base=base,
+        stages=stages,
+        digests=digests,
+        parts=tuple(Part(one.examples, stage.epochs) for one, stage in zip(fitted, stages, strict=True)),
+        held_out=held_out,
+        truncated=tuple(name for one in fitted for name in one.truncated),
+        dropped=tuple(name for one in fitted for name in one.dropped),
+    )
+    _check_vocabulary(corpus)
+    if corpus.truncated or corpus.dropped:
+        events.emit("too_long", truncated=list(corpus.truncated), dropped=list(corpus.dropped))
+    return corpus
+
+
+def fit(examples: Iterable[Example], row_tokens: int, too_long: TooLong) -> Fitted:
+    """Examples for rows of that size. What is cut loses the end of its reply, never its prompt; `refuse` leaves what is too
+    long in place, for packing to refuse by name."""
+    kept, truncated, dropped = [], [], []
+    for example in examples:
+        if len(example.tokens) <= row_tokens or too_long == "refuse":
+            kept.append(example)
+        elif too_long == "drop" or example.prefix >= row_tokens:
+            dropped.append(example.id)
+        else:
+            truncated.append(example.id)
+            kept.append(example._replace(tokens=example.tokens[:row_tokens]))
+    return Fitted(tuple(kept), tuple(truncated), tuple(dropped))
+
+
+def _traces(folder: Path, digest: str) -> list[Trace]:
+    return list(traces.read(dataset_in(folder, digest).path))
+
+
+def _examples(prompts: Prompts, kept: Sequence[Trace]) -> list[Example]:
+    return [masks.conforming(prompts, trace) for trace in kept]
+
+
+def _refuse_seen(held_out: Sequence[Trace], trained: Iterable[Trace], name: str) -> None:
+    seen = {datasets.canonical_prompt(trace.prompt) for trace in trained}
+    leaked = [trace.id for trace in held_out if datasets.canonical_prompt(trace.prompt) in seen]
+    if leaked:
+        raise errors.Invalid(
+            f"{len(leaked)} prompts of the validation dataset {name!r} are also trained on, trace {leaked[0][:12]} first; "
+            "`tunix-rt data leak` lists them.",
+            field="validation.dataset",
+            traces=leaked,
+        )
+
+
+def _check_vocabulary(corpus: Corpus) -> None:
+    """A tokenizer of another model makes tokens that this one has no embedding for; JAX would clamp them without a word."""
+    config = values.read_json(corpus.base.folder / "config.json")
+    size = int(config.get("vocab_size") or config["text_config"]["vocab_size"])
+    for example in (*corpus.examples, *(corpus.held_out or ())):
+        if max(example.tokens) >= size:
+            raise errors.Invalid(
+                f"the tokenizer makes token {max(example.tokens)}, the model has {size}: they do not belong together "
+                f"(trace {example.id[:12]}); convert the model again with its own tokenizer.",
+                field="tokenizer",
+                trace=example.id,
+            )

@@ -1,0 +1,44 @@
+"""What a training would cost, without training: the real plan over the real tokens, memory from the shapes, time from how
+fast this device multiplies matrices of the model's size."""
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from tunix_rt import estimates
+from tunix_rt.engine import corpus, devices, placement, training
+from tunix_rt.jobs import EstimateJob, Events, Inputs
+
+
+def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
+    """The facts of `result.json`. Raises what training would: a trace too long, an empty dataset, a leak, a wrong tokenizer."""
+    material = corpus.read(job, inputs, Events(attempt))
+    plan = training.planned(job.config, job.max_steps, material)
+    placement.check(job.mesh, plan.batch)
+    shape = estimates.shape(material.base.folder)
+    cost = estimates.cost(shape, job.config, plan.batch, material.trained_share)
+    tokens, useful = len(plan.steps) * plan.batch.step_rows * plan.batch.row_tokens, sum(step.useful for step in plan.steps)
+    dtype = placement.DTYPES[job.config.compute.dtype] or jnp.float32
+    speed = devices.matmul_flops(plan.batch.rows * plan.batch.row_tokens, shape.embed, shape.hidden, dtype)
+    step_seconds = plan.batch.accumulation * estimates.seconds(cost, speed) / job.mesh.devices
+    return {
+        "steps": len(plan.steps),
+        "examples": sum(len(step.ids) for step in plan.steps),
+        "tokens": useful,
+        "trained_tokens": sum(step.trained for step in plan.steps),
+        "padding_share": round(1 - useful / tokens, 4),
+        "rows": plan.batch.rows,
+        "accumulation": plan.batch.accumulation,
+        "row_tokens": plan.batch.row_tokens,
+        "truncated": len(material.truncated),
+        "dropped": len(material.dropped),
+        "parameters": shape.parameters,
+        "trained_parameters": cost.trained_parameters,
+        "memory_bytes": round(cost.memory / job.mesh.devices),
+        "step_seconds": round(step_seconds, 3),
+        "seconds": round(step_seconds * len(plan.steps), 1),
+        "matmul_flops_per_second": round(speed),
+        "device": devices.name(),
+        "devices": job.mesh.devices,
+    }

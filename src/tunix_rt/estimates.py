@@ -1,0 +1,156 @@
+"""3d What a training step costs, before it is run: bytes and floating-point operations from the shapes alone, without JAX.
+
+The formulas count what a decoder keeps for its backward pass (Korthikanti et al. 2022, section 4) in the layout of Tunix's
+models; `OVERHEAD` and `ACTIVATION_FACTOR` were fitted to what XLA's own memory analysis says, see docs/training.md. An
+estimate is for choosing a batch and planning a day, not a measurement.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tunix_rt import errors, values
+from tunix_rt.jobs import Batch, Compute, Lora, TrainConfig
+
+OVERHEAD = 1.1e9  # bytes of the process itself: interpreter, JAX, Tunix, compiled code
+ACTIVATION_FACTOR = 1.0
+SCORE_COPIES = 3.0  # [heads, row, row] arrays alive for each layer: scores, softmax, its gradient
+LOGIT_COPIES = 3.0  # [trained positions, vocabulary]: logits, exponentials, gradient
+BYTES = {"float32": 4, "bfloat16": 2}
+EFFICIENCY = 0.5  # of the speed of bare matrix products, what whole steps reach
+
+
+class Shape(NamedTuple):
+    """A decoder's sizes, as its `config.json` has them."""
+
+    layers: int
+    embed: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    tied: bool
+
+    @property
+    def projections(self) -> dict[str, tuple[int, int]]:
+        """(inputs, outputs) of a layer's seven matrices."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        return {
+            "q": (self.embed, queries), "k": (self.embed, keys), "v": (self.embed, keys), "o": (queries, self.embed),
+            "gate": (self.embed, self.hidden), "up": (self.embed, self.hidden), "down": (self.hidden, self.embed),
+        }  # fmt: skip
+
+    @property
+    def layer_parameters(self) -> int:
+        """Of all layers, embeddings left out."""
+        return self.layers * (sum(a * b for a, b in self.projections.values()) + 2 * self.embed)
+
+    @property
+    def parameters(self) -> int:
+        return self.layer_parameters + self.vocab * self.embed * (1 if self.tied else 2) + self.embed
+
+
+class Cost(NamedTuple):
+    """Of one micro-batch: `memory` in bytes at the peak, `flops` forward and backward."""
+
+    memory: float
+    flops: float
+    trained_parameters: int
+
+
+def shape(folder: Path) -> Shape:
+    """The sizes of the model in a Hub-layout folder. Raises `errors.Invalid` naming a size that is not there."""
+    path = folder / "config.json"
+    config = values.read_json(path)
+    config = {**config.get("text_config", {}), **config}
+    try:
+        heads = int(config["num_attention_heads"])
+        return Shape(
+            layers=int(config["num_hidden_layers"]),
+            embed=int(config["hidden_size"]),
+            hidden=int(config["intermediate_size"]),
+            heads=heads,
+            kv_heads=int(config.get("num_key_value_heads") or heads),
+            head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
+            vocab=int(config["vocab_size"]),
+            tied=bool(config.get("tie_word_embeddings", False)),
+        )
+    except KeyError as error:
+        raise errors.Invalid(f"{path}: {error.args[0]!r} is missing.", field=error.args[0]) from error
+
+
+def cost(shape: Shape, config: TrainConfig, batch: Batch, trained_share: float) -> Cost:
+    """`trained_share` of the tokens carry a loss."""
+    tokens = batch.rows * batch.row_tokens
+    trained = trained_tensors(shape, config)
+    lora = isinstance(config.tuning, Lora)
+    frozen = shape.parameters if lora else 0
+    slots = tokens * min(1.0, 1.15 * trained_share)
+    state = 4.0 * trained * (4 if batch.accumulation == 1 else 5)  # values, gradient, two moments, accumulated gradient
+    held = BYTES[config.compute.dtype] * frozen
+    memory = OVERHEAD + held + state + _activations(shape, config.compute, batch, lora) + _logits(shape, config.compute, slots)
+    return Cost(memory, _flops(shape, config.compute, batch, slots, lora), trained)
+
+
+def seconds(cost: Cost, matmul_flops: float) -> float:
+    """Of one micro-batch, on a device that does so many operations a second in bare matrix products."""
+    return cost.flops / (EFFICIENCY * matmul_flops)
+
+
+def trained_tensors(shape: Shape, config: TrainConfig) -> int:
+    """How many numbers training changes."""
+    if not isinstance(config.tuning, Lora):
+        return shape.parameters
+    chosen = [shape.projections[target] for target in config.tuning.targets]
+    return shape.layers * sum(config.tuning.rank * (inputs + outputs) for inputs, outputs in chosen)
+
+
+def _activations(shape: Shape, compute: Compute, batch: Batch, lora: bool) -> float:
+    """Bytes kept for the backward pass, a layer at a time where they are computed again."""
+    tokens, size = batch.rows * batch.row_tokens, BYTES[compute.dtype]
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    attention = tokens * size * (3 * queries + 4 * keys) + SCORE_COPIES * 4 * shape.heads * tokens * batch.row_tokens
+    feed_forward = tokens * size * (4 if lora else 5) * shape.hidden
+    stream = tokens * size * 8 * shape.embed
+    inner = attention + feed_forward
+    if compute.remat == "layer":
+        return shape.layers * tokens * size * shape.embed + inner + stream
+    if compute.remat == "block":
+        return shape.layers * stream / 2 + inner
+    return ACTIVATION_FACTOR * shape.layers * (inner + stream)
+
+
+def _logits(shape: Shape, compute: Compute, slots: float) -> float:
+    rows = min(slots, compute.loss_chunk or slots)
+    return LOGIT_COPIES * 4 * rows * shape.vocab + 4 * slots * shape.embed
+
+
+def _flops(shape: Shape, compute: Compute, batch: Batch, slots: float, lora: bool) -> float:
+    """Two for each multiply-add: forward once, backward once for inputs and, in full tuning, once for weights."""
+    tokens = batch.rows * batch.row_tokens
+    passes = (2 if lora else 3) + (1 if compute.remat != "none" else 0)
+    matrices = 2 * shape.layer_parameters * tokens
+    scores = 4 * shape.layers * shape.heads * shape.head_dim * tokens * batch.row_tokens
+    vocabulary = 2 * shape.vocab * shape.embed * slots
+    return passes * (matrices + scores) + (2 if lora else 3) * vocabulary + (vocabulary if compute.loss_chunk else 0)
+
+
+def fitting(shape: Shape, config: TrainConfig, trained_share: float) -> Batch:
+    """The batch with the most rows in a micro-batch that fits `memory_gb`; rows times accumulation stay what they are.
+
+    Raises `errors.Invalid`, naming what else can be changed, when one row does not fit.
+    """
+    budget, rows_of_a_step = float(config.memory_gb or 0), config.batch.step_rows
+    for rows in range(rows_of_a_step, 0, -1):
+        if rows_of_a_step % rows:
+            continue
+        batch = config.batch.model_copy(update={"rows": rows, "accumulation": rows_of_a_step // rows})
+        needed = cost(shape, config, batch, trained_share).memory
+        if needed <= budget * 1e9:
+            return batch
+    raise errors.Invalid(
+        f"'memory_gb' is {budget:g}, one row of {config.batch.row_tokens} tokens needs about {needed / 1e9:.1f} GB; raise it, "
+        "lower 'batch.row_tokens', or set 'compute.remat', 'compute.loss_chunk' or 'compute.dtype'.",
+        field="memory_gb",
+        needed_gb=round(needed / 1e9, 2),
+    )

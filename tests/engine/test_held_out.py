@@ -1,0 +1,206 @@
+"""Evaluation during training, curricula, and traces too long for a row: what is decided, recorded and left behind."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunix_rt import errors, jobs, traces, values
+from tunix_rt.datasets import Dataset
+from tunix_rt.engine import corpus, loss, packing, trainer, training, weights
+from tunix_rt.engine.held_out import HeldOut, Measured
+from tunix_rt.engine.prompts import Example, Prompts
+from tunix_rt.engine.stopping import Stopped
+from tunix_rt.jobs import Batch, Checkpoints, Events, Inputs, Lora, Optimizer, Stage, TrainConfig, TrainJob, Validation
+from tunix_rt.models import BaseModel
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0.1.7 calls much that flax and jax now deprecate
+
+
+@pytest.fixture(scope="module")
+def job(tiny: BaseModel, sums: Dataset, unseen_sums: Dataset) -> tuple[TrainJob, Inputs]:
+    """Two stages, and a learning rate that grows until the held-out loss does too."""
+    config = TrainConfig(
+        name="t",
+        model="tiny",
+        steps=8,
+        tuning=Lora(rank=4, alpha=8),
+        batch=Batch(row_tokens=2048, rows=1, accumulation=1),
+        optimizer=Optimizer(learning_rate=50.0, warmup=0.9, final=1.0),
+        checkpoints=Checkpoints(every_steps=100),
+        stages=(Stage(dataset="tiny-sums", epochs=1), Stage(dataset="tiny-sums", epochs=1)),
+        validation=Validation(dataset="tiny-sums-eval", every_steps=2),
+    )
+    digest = sums.manifest.digest
+    asked = TrainJob(
+        run_id="r",
+        config=config,
+        model_digest=tiny.digest,
+        dataset="tiny-sums",
+        dataset_digest=digest,
+        stage_digests=(digest, digest),
+        validation_digest=unseen_sums.manifest.digest,
+    )
+    folder = sums.path.parent
+    return asked, Inputs(model=tiny.folder, dataset=folder, stages=(folder, folder), validation=unseen_sums.path.parent)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [row for _, row in values.read_jsonl(folder / "metrics.jsonl")]
+
+
+def decided(folder: Path) -> list[tuple[int, float, float | None]]:
+    return [(row["step"], row["loss"], row.get("eval_loss")) for row in rows(folder)]
+
+
+@pytest.fixture(scope="module")
+def whole(job: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("held-out")
+    return folder, training.train(*job, folder)
+
+
+def test_the_held_out_loss_is_that_of_the_adapter_that_is_kept(
+    job: Any, whole: tuple[Path, dict[str, Any]], tiny: BaseModel, unseen_sums: Dataset
+) -> None:
+    """Computed again from the adapter on the disk, example by example."""
+    folder, made = whole
+    measured = {row["step"]: row["eval_loss"] for row in rows(folder) if "eval_loss" in row}
+    assert list(measured) == [2, 4, 6, 8]
+    assert made["best_eval_loss"] == min(measured.values())
+    assert made["kept_step"] == made["best_step"] == min(measured, key=lambda step: measured[step])
+    assert made["best_step"] < 8, "the test needs a run whose last step is not its best"
+    assert [path.name for path in (folder / "best").iterdir()] == [str(made["best_step"])]
+    model = weights.load(tiny.folder)
+    weights.merge_adapter(model, folder / "adapter", base=tiny.digest, digest=made["adapter_digest"])
+    prompts = Prompts(tiny.folder, jobs.INSTRUCTION)
+    examples = [prompts.example(trace) for trace in traces.read(unseen_sums.path)]
+    micro = packing.held_out(examples, job[0].config.batch)
+    found = sum(float(loss.lean_loss(model, **loss.model_input(one))) for one in micro)
+    assert found == pytest.approx(made["best_eval_loss"], abs=1e-4)
+
+
+def test_evaluation_changes_nothing_in_training(job: Any, whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    asked, inputs = job
+    plain = asked.model_copy(
+        update={"config": asked.config.model_copy(update={"validation": None}), "validation_digest": None, "max_steps": 3}
+    )
+    training.train(plain, inputs, tmp_path)
+    assert [row["loss"] for row in rows(tmp_path)] == [row["loss"] for row in rows(whole[0])[:3]]
+
+
+def test_the_stages_are_trained_on_in_order_and_recorded(whole: tuple[Path, dict[str, Any]], sums: Dataset) -> None:
+    made = whole[1]
+    assert [(stage["dataset"], stage["dataset_digest"]) for stage in made["stages"]] == [
+        ("tiny-sums", sums.manifest.digest)
+    ] * 2
+    assert sum(stage["steps"] for stage in made["stages"]) == made["steps"] == 8
+    assert made["stages"][0]["examples"] == sums.manifest.count
+    assert made["examples"] == sum(stage["examples"] for stage in made["stages"])
+
+
+def test_a_run_stopped_at_the_border_of_two_stages_goes_on_exactly(
+    job: Any, whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    border = whole[1]["stages"][0]["steps"]
+    counted = itertools.count(1)
+
+    class AtTheBorder:
+        requested = property(lambda _: next(counted) == border)
+
+        def hold(self) -> None: ...
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "stop", AtTheBorder())
+        with pytest.raises(Stopped):
+            training.train(*job, tmp_path)
+    assert len(rows(tmp_path)) == border
+    made = training.train(*job, tmp_path)
+    assert decided(tmp_path) == decided(whole[0])
+    for key in ("adapter_digest", "best_step", "best_eval_loss", "eval_loss", "stages"):
+        assert made[key] == whole[1][key], key
+
+
+def test_training_ends_when_patience_does_and_says_so(job: Any, whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    asked, inputs = job
+    validation = asked.config.validation.model_copy(update={"patience": 1})
+    impatient = asked.model_copy(update={"config": asked.config.model_copy(update={"validation": validation})})
+    made = training.train(impatient, inputs, tmp_path)
+    measured = [row[2] for row in decided(whole[0]) if row[2] is not None]
+    first_worse = next(k for k in range(1, 4) if measured[k] >= min(measured[:k]))
+    assert made["steps"] == 2 * (first_worse + 1) < 8
+    assert made["early_stopped"]
+    assert decided(tmp_path) == decided(whole[0])[: made["steps"]]
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "min_delta", "ends"),
+    [
+        ([3.0, 2.0, 2.5], 1, 0.0, True),
+        ([3.0, 2.0, 2.5], 2, 0.0, False),
+        ([3.0, 2.0, 2.5, 1.9], 2, 0.0, False),
+        ([3.0, 2.95], 1, 0.1, True),
+        ([3.0, 2.5], None, 0.0, False),
+    ],
+)
+def test_when_patience_ends(losses: list[float], patience: int | None, min_delta: float, ends: bool, tmp_path: Path) -> None:
+    held_out = HeldOut(Validation(dataset="d", patience=patience, min_delta=min_delta), [], 100, tmp_path)
+    held_out.history = [Measured(step, value) for step, value in enumerate(losses)]
+    assert held_out.exhausted == ends
+
+
+def test_a_held_out_dataset_that_is_trained_on_is_refused(job: Any, sums: Dataset, tmp_path: Path) -> None:
+    asked, inputs = job
+    leaking = asked.model_copy(update={"validation_digest": sums.manifest.digest})
+    with pytest.raises(errors.Invalid, match="64 prompts of the validation dataset"):
+        training.train(leaking, inputs.model_copy(update={"validation": sums.path.parent}), tmp_path)
+
+
+# ── traces that do not fit, and tokenizers that do not belong ───────────────────────────────────────────────────────
+
+
+def test_what_does_not_fit_is_cut_or_left_out_only_when_asked_and_is_counted(job: Any, tmp_path: Path) -> None:
+    asked, inputs = job
+    base = corpus.read(asked, inputs, Events(tmp_path))
+    lengths = sorted(len(example.tokens) for example in base.parts[0].examples)
+    row = lengths[-1] - 1
+    small = Batch(row_tokens=row, rows=1, accumulation=1)
+    read = {}
+    for choice in ("refuse", "truncate", "drop"):
+        config = asked.config.model_copy(update={"batch": small, "too_long": choice, "validation": None})
+        read[choice] = corpus.read(asked.model_copy(update={"config": config}), inputs, Events(tmp_path))
+    too_long = sum(length > row for length in lengths)
+    assert too_long
+    with pytest.raises(errors.Invalid, match="'too_long'"):
+        packing.curriculum(read["refuse"].parts, small, 0)
+    assert (len(read["truncate"].truncated), len(read["drop"].dropped)) == (2 * too_long, 2 * too_long)
+    assert max(len(example.tokens) for example in read["truncate"].examples) == row
+    assert len(read["drop"].examples) == 2 * (len(lengths) - too_long)
+    said = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [event["kind"] for event in said] == ["too_long", "too_long"]
+    assert said[0]["truncated"] == list(read["truncate"].truncated)
+
+
+def test_a_prompt_that_fills_a_row_is_never_cut() -> None:
+    example = Example("long", tuple(range(50)), 40)
+    assert corpus.fit([example], 30, "truncate") == ((), (), ("long",))
+    assert corpus.fit([example], 45, "truncate") == ((example._replace(tokens=tuple(range(45))),), ("long",), ())
+
+
+def test_a_tokenizer_of_another_model_is_refused(job: Any, tiny: BaseModel, tmp_path: Path) -> None:
+    """The model has fewer tokens than its tokenizer makes; JAX alone would clamp them without a word."""
+    folder = shutil.copytree(tiny.folder, tmp_path / "model")
+    config = values.read_json(folder / "config.json")
+    values.write_json(folder / "config.json", {**config, "vocab_size": 60})
+    files = {**tiny.manifest.files, "config.json": values.sha256_file(folder / "config.json")}
+    manifest = tiny.manifest.model_copy(update={"files": files})
+    values.write_json(folder / "manifest.json", manifest.model_dump(mode="json"))
+    asked, inputs = job
+    with pytest.raises(errors.Invalid, match="the model has 60: they do not belong together"):
+        corpus.read(
+            asked.model_copy(update={"model_digest": manifest.digest}),
+            inputs.model_copy(update={"model": folder}),
+            Events(tmp_path),
+        )
