@@ -3,7 +3,6 @@
 A bind that other machines can reach needs named tokens, and TLS or a named proxy that has it; without, it is refused.
 """
 
-import asyncio
 import ipaddress
 import logging
 import os
@@ -16,17 +15,15 @@ from typing import Any, NamedTuple
 
 import uvicorn
 from sqlalchemy import select
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tunix_rt import access, errors, store, values
 from tunix_rt.api.app import make
+from tunix_rt.api.connections import Impatient
 from tunix_rt.api.logs import JsonLines
 from tunix_rt.api.service import Bound
 from tunix_rt.settings import Settings
 from tunix_rt.store import clock
 
-CONNECTIONS = 200
-HEADER_SECONDS = 10.0
 HEADER_BYTES = 16_384
 KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS = 10
@@ -45,18 +42,6 @@ class Wanted(NamedTuple):
     @property
     def tls(self) -> bool:
         return self.certificate is not None
-
-
-class Impatient(H11Protocol):
-    """A connection whose first request has not come whole within a few seconds is closed."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.loop.call_later(HEADER_SECONDS, self._late)
-
-    def _late(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
 
 
 def loopback(host: str) -> bool:
@@ -125,7 +110,6 @@ def serve(settings: Settings, wanted: Wanted, listening: socket.socket) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
         h11_max_incomplete_event_size=HEADER_BYTES,
