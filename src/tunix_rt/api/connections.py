@@ -67,7 +67,11 @@ class Impatient(H11Protocol):
         """In the form of every mistake; nothing when an answer is on its way already."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = replies.encoded(Denied(400, "bad_request", "this is no HTTP/1.1 request that can be read.").as_dict())
-            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(body)),
+                (b"connection", b"close"),
+            ]
             answer = h11.Response(status_code=400, headers=[*headers, *HEADERS], reason=b"Bad Request")
             for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")

@@ -1,0 +1,167 @@
+"""Servers and workers as processes that a test may kill, and a client that talks to them.
+
+They are forked from one process that has imported everything, so that two hundred of them are cheap. `FAULTS` are the
+deliberately broken builds: what a test counts must show in each of them.
+"""
+
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import sqlalchemy
+
+from tunix_rt import access, store
+from tunix_rt.api import serving
+from tunix_rt.api.serving import Wanted
+from tunix_rt.settings import Settings
+from tunix_rt.store import Store, engines
+from tunix_rt.worker import Worker
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["tunix_rt.api.serving", "tunix_rt.datasets", "tunix_rt.worker"])
+
+
+@contextmanager
+def _answers_first(opened: Store) -> Iterator[sqlalchemy.Connection]:
+    """A unit of work that is committed a moment after everybody believes it is."""
+    connection = opened.writer.connect()
+    transaction = connection.begin()
+    yield connection
+
+    def later() -> None:
+        with connection:
+            transaction.commit()
+
+    threading.Timer(0.1, later).start()
+
+
+def _early() -> None:
+    Store.unit_of_work = _answers_first  # type: ignore[method-assign]
+
+
+def _impatient() -> None:
+    engines.BUSY_SECONDS = 0.0
+
+
+FAULTS: dict[str, Callable[[], None]] = {"": lambda: None, "early": _early, "impatient": _impatient}
+
+
+def _serve(settings: Settings, port: Connection, fault: str) -> None:
+    with (settings.home / "server.log").open("ab", buffering=0) as log:
+        os.dup2(log.fileno(), 2)
+    FAULTS[fault]()
+    wanted = Wanted("127.0.0.1", 0)
+    listening = serving.listen(wanted)
+    port.send(listening.getsockname()[1])
+    serving.serve(settings, wanted, listening)
+
+
+def _work(settings: Settings, fault: str) -> None:
+    with (settings.home / "worker.log").open("ab", buffering=0) as log:
+        os.dup2(log.fileno(), 2)
+    FAULTS[fault]()
+    worker = Worker(settings, store.open_store(settings))
+    worker.work(lambda: (settings.home / "stop").exists())
+    worker.close()
+
+
+class Served:
+    """A server that is running until somebody kills it; requests wait from the start, and are answered when it is ready."""
+
+    def __init__(self, settings: Settings, fault: str = "") -> None:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        ours, theirs = processes.Pipe(duplex=False)
+        self.settings, self.token = settings, access.owner_token(settings)
+        self._process = processes.Process(target=_serve, args=(settings, theirs, fault))
+        self._process.start()
+        theirs.close()
+        self.port: int = ours.recv()
+        ours.close()
+
+    def ready(self) -> None:
+        """Wait until it answers, which under other load takes a while."""
+        talker = Talker(self)
+        talker.ask("GET", "/healthz")
+        talker.close()
+
+    def kill(self) -> None:
+        _end(self._process)
+
+
+@contextmanager
+def served(settings: Settings, fault: str = "") -> Iterator[Served]:
+    made = Served(settings, fault)
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+@contextmanager
+def working(settings: Settings, count: int, fault: str = "") -> Iterator[list[BaseProcess]]:
+    """Workers until the end of the block; those that ended well have the exit code 0."""
+    children: list[BaseProcess] = [processes.Process(target=_work, args=(settings, fault)) for _ in range(count)]
+    for child in children:
+        child.start()
+    try:
+        yield children
+        (settings.home / "stop").touch()
+        for child in children:
+            child.join(30)
+    finally:
+        for child in children:
+            child.kill()
+            child.join()
+
+
+def _end(process: BaseProcess) -> None:
+    process.kill()
+    process.join()
+    process.close()
+
+
+class Talker:
+    """One connection of the owner's. `ask` gives (status, answer); status 0 when the server has gone."""
+
+    def __init__(self, server: Served) -> None:
+        self._connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+        self._headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        try:
+            self._connection.request(method, path, None if body is None else json.dumps(body), self._headers)
+            answer = self._connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except (OSError, HTTPException, ValueError):
+            with suppress(OSError):
+                self._connection.close()
+            return 0, None
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def together(count: int, each: Callable[[int], None]) -> None:
+    """Run `each` in so many threads; the first exception of one is raised here."""
+    raised: list[BaseException] = []
+
+    def one(k: int) -> None:
+        try:
+            each(k)
+        except BaseException as error:  # noqa: BLE001  # raised again below
+            raised.append(error)
+
+    threads = [threading.Thread(target=one, args=(k,)) for k in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if raised:
+        raise raised[0]
