@@ -7,12 +7,16 @@ deliberately broken builds: what a test counts must show in each of them.
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
@@ -125,6 +129,26 @@ def _end(process: BaseProcess) -> None:
     process.kill()
     process.join()
     process.close()
+
+
+def command(home: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tunix_rt.cli", *arguments, "--home", str(home)]
+
+
+@contextmanager
+def started(settings: Settings, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`tunix-rt serve` as a person starts it, from when it answers; what it says on stderr goes to the file `stderr`."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "stderr").open("wb") as log:
+        process = subprocess.Popen(command(settings.home, "serve", "--port", "0", "--no-worker", *options), stderr=log)
+    try:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and process.poll() is None and not (settings.home / "serve.json").exists():
+            time.sleep(0.05)  # from then on requests wait until they are answered
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Talker:

@@ -73,7 +73,8 @@ def crowded(settings: Settings, seconds: float, fault: str = "") -> dict[str, in
         for k in itertools.count(nth):
             crowd.ask(talker, k)
             if time.monotonic() > until:
-                return talker.close()
+                break
+        talker.close()
 
     def back_up() -> None:
         while True:
@@ -191,7 +192,7 @@ def test_a_server_killed_two_hundred_times_loses_nothing(either: Settings) -> No
 
 
 def load(server: Served, known: int, seconds: float, rate: int = 50) -> dict[str, Any]:
-    """Requests leave at fixed times whatever became of those before, four reads to a write; times count from when each was due."""
+    """Requests leave at fixed times whatever became of those before, four reads to a write; times count from then."""
     due = itertools.count()
     began, draw = time.monotonic() + 0.2, random.Random(4)
     plan = [draw.random() for _ in range(int(seconds * rate))]
