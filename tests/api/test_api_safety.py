@@ -8,11 +8,8 @@ import gzip
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
-import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
