@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from multiprocessing.connection import Connection
@@ -21,13 +21,15 @@ from typing import Any
 
 import sqlalchemy
 
-from tunix_rt import access, store
+from tunix_rt import access, logs, store
 from tunix_rt.api import serving
+from tunix_rt.api.measures import Measures
 from tunix_rt.api.serving import Wanted
 from tunix_rt.settings import Settings
 from tunix_rt.store import Store, engines
 from tunix_rt.worker import Worker
 
+NOTHING: Mapping[str, str] = {}
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tunix_rt.api.serving", "tunix_rt.datasets", "tunix_rt.worker"])
 
@@ -54,10 +56,25 @@ def _impatient() -> None:
     engines.BUSY_SECONDS = 0.0
 
 
-FAULTS: dict[str, Callable[[], None]] = {"": lambda: None, "early": _early, "impatient": _impatient}
+def _talkative() -> None:
+    figures = Measures.text
+
+    def more(self: Measures) -> bytes:
+        return figures(self) + repr(os.environ).encode()
+
+    Measures.text = more  # type: ignore[method-assign]
 
 
-def _serve(settings: Settings, port: Connection, fault: str) -> None:
+FAULTS: dict[str, Callable[[], None]] = {
+    "": lambda: None,
+    "early": _early,
+    "impatient": _impatient,
+    "talkative": _talkative,
+}
+
+
+def _serve(settings: Settings, port: Connection, fault: str, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
     with (settings.home / "server.log").open("ab", buffering=0) as log:
         os.dup2(log.fileno(), 2)
     FAULTS[fault]()
@@ -67,9 +84,11 @@ def _serve(settings: Settings, port: Connection, fault: str) -> None:
     serving.serve(settings, wanted, listening)
 
 
-def _work(settings: Settings, fault: str) -> None:
+def _work(settings: Settings, fault: str, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
     with (settings.home / "worker.log").open("ab", buffering=0) as log:
         os.dup2(log.fileno(), 2)
+    logs.to_stderr()
     FAULTS[fault]()
     worker = Worker(settings, store.open_store(settings))
     worker.work(lambda: (settings.home / "stop").exists())
@@ -79,11 +98,11 @@ def _work(settings: Settings, fault: str) -> None:
 class Served:
     """A server that is running until somebody kills it; requests wait from the start, and are answered when it is ready."""
 
-    def __init__(self, settings: Settings, fault: str = "") -> None:
+    def __init__(self, settings: Settings, fault: str = "", environment: Mapping[str, str] = NOTHING) -> None:
         settings.home.mkdir(parents=True, exist_ok=True)
         ours, theirs = processes.Pipe(duplex=False)
         self.settings, self.token = settings, access.owner_token(settings)
-        self._process = processes.Process(target=_serve, args=(settings, theirs, fault))
+        self._process = processes.Process(target=_serve, args=(settings, theirs, fault, dict(environment)))
         self._process.start()
         theirs.close()
         self.port: int = ours.recv()
@@ -100,8 +119,8 @@ class Served:
 
 
 @contextmanager
-def served(settings: Settings, fault: str = "") -> Iterator[Served]:
-    made = Served(settings, fault)
+def served(settings: Settings, fault: str = "", environment: Mapping[str, str] = NOTHING) -> Iterator[Served]:
+    made = Served(settings, fault, environment)
     try:
         yield made
     finally:
@@ -109,9 +128,13 @@ def served(settings: Settings, fault: str = "") -> Iterator[Served]:
 
 
 @contextmanager
-def working(settings: Settings, count: int, fault: str = "") -> Iterator[list[BaseProcess]]:
+def working(
+    settings: Settings, count: int, fault: str = "", environment: Mapping[str, str] = NOTHING
+) -> Iterator[list[BaseProcess]]:
     """Workers until the end of the block; those that ended well have the exit code 0."""
-    children: list[BaseProcess] = [processes.Process(target=_work, args=(settings, fault)) for _ in range(count)]
+    children: list[BaseProcess] = [
+        processes.Process(target=_work, args=(settings, fault, dict(environment))) for _ in range(count)
+    ]
     for child in children:
         child.start()
     try:

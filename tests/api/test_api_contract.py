@@ -20,7 +20,7 @@ from tunix_rt.api import health, reference
 from tunix_rt.api.examples import EXAMPLES, TRACE
 from tunix_rt.settings import Settings
 
-COUNT = int(os.environ.get("TUNIX_RT_TEST_EXAMPLES", "10"))  # of each kind for each operation; 100 in the long tests
+COUNT = int(os.environ.get("TUNIX_RT_TEST_EXAMPLES", "5"))  # of each kind for each operation; 100 in the long tests
 MEANING = {  # what a JSON Schema cannot say is acceptable
     "POST /api/datasets": "a recipe's amounts must add up, and its tasks must exist",
     "POST /api/datasets/ingest": "the body is a file, and what it holds must be traces",

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from sqlalchemy import update
 
 from asking import BASE, Client, bearing, browser, nobody, owner
-from tunix_rt import access, api, errors
-from tunix_rt.api import bodies, logs
+from tunix_rt import access, api, errors, logs
+from tunix_rt.api import bodies
 from tunix_rt.api.app import routes
 from tunix_rt.api.examples import TRACE
 from tunix_rt.api.guard import Asked, Guard, Site, paths
@@ -236,6 +236,14 @@ def attack_with_cookie(app: FastAPI) -> int:
 def test_a_foreign_page_changes_nothing_with_the_cookie(app: FastAPI) -> None:
     assert len(FOREIGN) >= 12
     assert attack_with_cookie(app) == 0
+
+
+def test_no_route_takes_a_change_from_a_foreign_page(app: FastAPI) -> None:
+    client = browser(app)
+    for method, path in [key for key in every_route() if key[0] != "GET"]:
+        for headers in FOREIGN:
+            answer = client.request(method, path.format(**FILLED), json={}, headers=headers)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "bad_origin"), (path, headers)
 
 
 def test_a_foreign_page_would_change_an_app_without_the_rule(make: Make) -> None:
