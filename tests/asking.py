@@ -38,6 +38,38 @@ class Client:
         return self.request("POST", path, **options)
 
 
+def asked(app: FastAPI, token: str, requests: list[tuple[str, str, bytes, bytes]]) -> list[tuple[int, bytes]]:
+    """(status, body) of each (method, path, query, body), sent past every client, so that any path arrives as it is."""
+    headers = [(b"host", BASE.removeprefix("http://").encode()), (b"authorization", f"Bearer {token}".encode())]
+
+    async def one(method: str, path: str, query: bytes, sent: bytes) -> tuple[int, bytes]:
+        told: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": sent, "more_body": False}
+
+        async def send(message: Any) -> None:
+            told.append(message)
+
+        length = [(b"content-length", b"%d" % len(sent)), (b"content-type", b"application/json")] if sent else []
+        raw = path.encode("utf-8", "surrogateescape")
+        scope = {"type": "http", "method": method, "path": path, "raw_path": raw, "query_string": query, "root_path": ""}
+        more = {
+            "headers": [*headers, *length],
+            "client": ("127.0.0.1", 1),
+            "server": None,
+            "scheme": "http",
+            "http_version": "1.1",
+        }
+        await app({**scope, **more}, receive, send)
+        return told[0]["status"], b"".join(message.get("body", b"") for message in told[1:])
+
+    async def each() -> list[tuple[int, bytes]]:
+        return [await one(*request) for request in requests]
+
+    return _portal().call(each)
+
+
 def nobody(app: FastAPI) -> Client:
     return Client(app)
 

@@ -3,6 +3,7 @@
 One module a stage, in the order of the flow:
 
     errors        mistakes a person can fix, each with its exit code and HTTP status
+    logs          logs as JSON lines, with the ids of runs and requests
     values        immutable values named by content; files that are complete or absent
     recipes       where the recipes that ship lie
     redaction     secrets and places that must not leave this machine in a text

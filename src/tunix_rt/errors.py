@@ -43,9 +43,19 @@ class Conflict(Mistake):
 
 
 class Missing(Mistake):
-    """A package, model or device this needs is absent; the message holds the command that mends it."""
+    """A package, model or device this needs is absent; the message holds the command that mends it.
+
+    409, not 503: asking again changes nothing until somebody has run that command.
+    """
 
     code = "missing"
+    status = 409
+
+
+class Unavailable(Mistake):
+    """The database does not answer, or not in time; the same request may succeed later."""
+
+    code = "unavailable"
     status = 503
 
 

@@ -195,7 +195,7 @@ def test_an_evaluation_is_queued_once_and_names_what_is_missing(client: Client) 
     client.post("/api/datasets", json={"recipe": "tiny-sums-eval"})
     asked = {"model": "tiny", "evalset": "tiny-sums-eval"}
     missing = client.post("/api/evaluations", json=asked)
-    assert (missing.status_code, missing.json()["error"]["code"]) == (503, "missing")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (409, "missing")
     assert client.post("/api/evaluations", json=asked | {"model": "nothing"}).status_code == 404
     assert client.post("/api/evaluations", json={"evalset": "tiny-sums-eval"}).status_code == 422
     unknown = {"run_id": "20261127-090000-0123456789ab", "evalset": "tiny-sums-eval"}

@@ -5,16 +5,15 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from served import command, started
 from tunix_rt import access, errors, store
 from tunix_rt.api import serving
 from tunix_rt.api.serving import Wanted
@@ -24,26 +23,11 @@ Running = tuple[Settings, subprocess.Popen[bytes], Path]
 MOST_MEMORY = 150_000_000  # bytes, resident
 
 
-def command(home: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tunix_rt.cli", *arguments, "--home", str(home)]
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     settings = Settings(home=tmp_path_factory.mktemp("served"))
-    log = settings.home / "stderr"
-    with log.open("wb") as errors_to:
-        process = subprocess.Popen(command(settings.home, "serve", "--port", "0", "--no-worker"), stderr=errors_to)
-    end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
-        with suppress(errors.Mistake, httpx.TransportError):
-            httpx.get(f"{serving.announced(settings)}/healthz")
-            break
-        time.sleep(0.05)
-    yield settings, process, log
-    if process.poll() is None:
-        process.kill()
-        process.wait(30)
+    with started(settings) as process:
+        yield settings, process, settings.home / "stderr"
 
 
 def test_a_served_workspace_answers_its_owner_within_little_memory(
@@ -114,7 +98,6 @@ def test_a_wide_bind_needs_a_token_and_tls_or_a_proxy(tmp_path: Path, host: str)
     with pytest.raises(errors.Unsafe, match="can be reached from other machines"):
         serving.check_bind(settings, Wanted(host, 0))
     serving.check_bind(settings, proxied)
-    serving.check_bind(settings, Wanted(host, 0, (), tmp_path / "c.pem", tmp_path / "k.pem"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])

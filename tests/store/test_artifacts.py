@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import measured
 from tunix_rt import errors
 from tunix_rt.store import Artifacts, Store, artifacts
 
@@ -63,10 +64,10 @@ def test_what_is_no_digest_is_refused(tmp_path: Path, digest: str) -> None:
         Artifacts(tmp_path).path(digest)
 
 
-def wrong_after_kills(folder: Path, put: str) -> int:
+def wrong_after_kills(folder: Path, put: str, kills: int) -> int:
     """Kill a process that stores files, again and again; count digests whose file is something else."""
     draw = random.Random(7)
-    for _ in range(KILLS):
+    for _ in range(kills):
         child = subprocess.Popen([sys.executable, "-c", WRITER.format(put=put), folder], stdout=subprocess.PIPE)
         assert child.stdout
         child.stdout.readline()  # one is whole; the kill meets one of the next
@@ -74,6 +75,8 @@ def wrong_after_kills(folder: Path, put: str) -> int:
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()
+        if put == HONEST:  # and what the kill interrupted can be stored again
+            Artifacts(folder).put(io.BytesIO(bytes(range(256)) * 40_000 + b"1"))
     files = Artifacts(folder)
     found = list(files.digests())
     assert found
@@ -81,8 +84,15 @@ def wrong_after_kills(folder: Path, put: str) -> int:
 
 
 def test_a_kill_while_storing_never_leaves_wrong_content(tmp_path: Path) -> None:
-    assert wrong_after_kills(tmp_path / "honest", HONEST) == 0
-    assert wrong_after_kills(tmp_path / "broken", BROKEN) > 0, "the control writes in place and must be caught"
+    assert wrong_after_kills(tmp_path / "honest", HONEST, KILLS) == 0
+    assert wrong_after_kills(tmp_path / "broken", BROKEN, KILLS) > 0, "the control writes in place and must be caught"
+
+
+@pytest.mark.long
+def test_two_hundred_kills_while_storing_never_leave_wrong_content(tmp_path: Path) -> None:
+    wrong = wrong_after_kills(tmp_path, HONEST, 200)
+    measured.keep("artifact-kills", "D7", kills=200, wrong=wrong)
+    assert wrong == 0
 
 
 def test_collecting_leaves_what_is_used_or_young(tmp_path: Path, opened: Store) -> None:

@@ -33,7 +33,7 @@ def test_a_block_that_raises_leaves_nothing(opened: Store) -> None:
 
 
 def test_a_reader_cannot_write(opened: Store) -> None:
-    with pytest.raises((DBAPIError, errors.Missing), match="read"), opened.reading() as connection:
+    with pytest.raises((DBAPIError, errors.Unavailable), match="read"), opened.reading() as connection:
         connection.execute(insert(stored.TABLE).values(ROW))
         connection.commit()
     assert rows(opened) == 0
@@ -118,7 +118,7 @@ def test_an_address_that_is_none_is_explained(tmp_path: Path, address: str) -> N
 
 def test_a_server_that_does_not_answer_is_explained_without_the_password(tmp_path: Path) -> None:
     address = f"postgresql://me:secret@/nothing?host={tmp_path}"
-    with pytest.raises(errors.Missing, match="cannot be used") as found:
+    with pytest.raises(errors.Unavailable, match="cannot be used") as found:
         store.open_store(Settings(home=tmp_path, database=address))
     assert "secret" not in str(found.value.as_dict())
 

@@ -1,6 +1,5 @@
 """The app: every route, one door in front of them, one form for every mistake."""
 
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
@@ -54,7 +53,6 @@ def make(
     for kind in (errors.Mistake, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, answer)
     app.add_middleware(guard, service=service, routes=app.router.routes, policy=policy)
-    logging.getLogger("tunix_rt.api").setLevel(logging.INFO)
     return app
 
 

@@ -139,7 +139,7 @@ def list_datasets(
 )
 def build(here: Here, asked: Annotated[ToBuild, Body()]) -> Response:
     """The same recipe gives the same bytes. Another recipe under a name that is taken is a conflict."""
-    recipe = asked.recipe if isinstance(asked.recipe, Recipe) else _builtin(asked.recipe)
+    recipe = _sent(asked.recipe) if isinstance(asked.recipe, Recipe) else _builtin(asked.recipe)
     planned = datasets.plan(recipe)
     if planned.size > LARGEST_BUILD:
         raise errors.Invalid(
@@ -153,6 +153,15 @@ def build(here: Here, asked: Annotated[ToBuild, Body()]) -> Response:
     with here.heavy():
         manifest = datasets.build(recipe, folder)
     return reply(_found(manifest), 200 if there else 201, {"Location": f"/api/datasets/{manifest.name}"})
+
+
+def _sent(recipe: Recipe) -> Recipe:
+    """Items that people wrote lie in a file beside their recipe, and no request names a file of the server."""
+    if recipe.written is not None:
+        raise errors.Invalid(
+            "written items cannot be named over HTTP; send them to /api/datasets/ingest.", field="recipe.written"
+        )
+    return recipe
 
 
 def _builtin(name: str) -> Recipe:
@@ -232,9 +241,10 @@ def ingest(
             made = datasets.ingest(
                 upload.named(file), here.settings.datasets, name=name, format=format, skip_bad=skip_bad, licence=licence
             )
-        except datasets.Refused as refused:
-            here.measures.rows.labels("rejected").inc(refused.details["rejected_count"])
-            raise _without_path(refused, upload) from refused
+        except errors.Mistake as mistake:
+            here.measures.rows.labels("rejected").inc(mistake.details.get("rejected_count", 0))
+            _forget_path(mistake, upload)
+            raise
     for outcome, count in (("added", made.added), ("duplicate", made.duplicates), ("rejected", made.rejected_count)):
         here.measures.rows.labels(outcome).inc(count)
     listed = _listed(made.manifest) | made.report()
@@ -242,10 +252,10 @@ def ingest(
     return reply(report, 201, {"Location": f"/api/datasets/{made.manifest.name}"})
 
 
-def _without_path(refused: datasets.Refused, upload: Upload) -> datasets.Refused:
-    """The same refusal, told of the file that was sent and not of where it lay."""
-    details = {key: value for key, value in refused.details.items() if key != "path"}
-    return datasets.Refused(refused.message.replace(f"{upload.folder}/", ""), **details)
+def _forget_path(mistake: errors.Mistake, upload: Upload) -> None:
+    """Told of the file that was sent, and not of where it lay."""
+    mistake.message = mistake.message.replace(f"{upload.folder}/", "")
+    mistake.details.pop("path", None)
 
 
 @router.get("/{name}", response_model=Found, summary="One dataset")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
 from fastapi import Path as FromPath
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from tunix_rt import comparisons, errors, runs, values
@@ -49,6 +49,14 @@ class ScorePage(Shown):
 class ToEvaluate(Shown):
     """A base `model`, or what the finished run `run_id` made of one: give either."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [given], "properties": {given: {"type": "string"}, other: {"type": "null"}}}
+                for given, other in (("model", "run_id"), ("run_id", "model"))
+            ]
+        }
+    )
     model: Name | None = None
     run_id: Annotated[str, Field(pattern=RUN_ID)] | None = None
     evalset: FolderName

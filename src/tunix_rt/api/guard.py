@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunix_rt import access, errors
 from tunix_rt.access import Principal
-from tunix_rt.api import bodies, logs, replies
+from tunix_rt.api import audit, bodies, replies
 from tunix_rt.api.policy import POLICY, Rule
 from tunix_rt.api.replies import Denied
 from tunix_rt.api.service import Service
@@ -29,6 +29,7 @@ log = logging.getLogger("tunix_rt.api")
 HEADER_BYTES = 16_000
 SAFE = frozenset({"GET", "HEAD"})
 _ONCE = frozenset({b"host", b"authorization", b"origin", b"sec-fetch-site", b"content-length", b"content-encoding", b"cookie"})
+_RUNS = b"/api/runs/"
 _OURS = (b"same-origin", b"none")
 HEADERS = [
     (
@@ -102,6 +103,7 @@ class Asked:
             self.headers[name] = value
         self.principal: Principal | None = None
         self.status = 0
+        self.made = ""
 
     @property
     def safe(self) -> bool:
@@ -133,6 +135,7 @@ class Guard:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 asked.status = message["status"]
+                asked.made = _run_in(message["headers"])
                 message["headers"] = _with_ours(message["headers"], asked.id)
             await send(message)
 
@@ -223,10 +226,10 @@ class Guard:
         seconds = time.perf_counter() - asked.began
         method = asked.method if asked.method in ("GET", "HEAD", "POST") else "other"
         self._service.measures.requests.labels(method, asked.template, str(asked.status)).observe(seconds)
-        params = logs.shown(asked.params)
+        params = audit.shown(asked.params)
         told: dict[str, Any] = {"request": asked.id, "method": method, "route": asked.template, "status": asked.status}
-        if "run_id" in params:
-            told["run"] = params["run_id"]
+        if run := params.get("run_id") or asked.made:
+            told["run"] = run
         if log.isEnabledFor(logging.INFO):
             log.info("request", extra={"told": {**told, "ms": round(seconds * 1000, 2)}})
         if not asked.safe or asked.status in (401, 403, 421):
@@ -243,6 +246,12 @@ def _cookie(header: bytes) -> str:
         if name == COOKIE:
             return value
     return ""
+
+
+def _run_in(headers: Any) -> str:
+    """The id of the run that an answer says was made."""
+    place = next((value for name, value in headers if name == b"location"), b"")
+    return place.removeprefix(_RUNS).decode("latin-1") if place.startswith(_RUNS) else ""
 
 
 def _with_ours(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:

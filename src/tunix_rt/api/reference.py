@@ -32,14 +32,14 @@ _REASONS = {
     403: "The token's role does not allow this, or a page of another site asks.",
     404: "What is named does not exist here.",
     408: "The body came too slowly.",
-    409: "It is in the way of something that is here already.",
+    409: "It is in the way of something that is here already, or needs something that is absent: a model.",
     413: "The body is too large.",
     415: "The body is compressed.",
     421: "The Host header does not name this server.",
     422: "What was sent does not fit; the details name the field.",
     429: "Too many large requests at a time; ask again.",
     500: "Something went wrong inside the service.",
-    503: "Something this needs is absent: the database, a model.",
+    503: "The database does not answer, or too many connections are open.",
 }
 
 

@@ -14,7 +14,7 @@ from tunix_rt import errors
 
 JSON = "application/json"
 _SHOWN = 100  # problems of one request that are listed
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "invalid", 503: "missing"}
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 422: "invalid", 503: "unavailable"}
 
 
 class Shown(BaseModel):

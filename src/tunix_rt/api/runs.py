@@ -22,6 +22,7 @@ router = APIRouter(prefix="/api/runs", tags=["runs"], route_class=Route)
 RUN_ID = "^[0-9]{8}-[0-9]{6}-[0-9a-f]{6,12}$"
 PUBLIC = (  # what of a run's folder may be seen; the others name places on this machine
     "config.json", "log.txt", "metrics.jsonl", "events.jsonl", "exit.json", "result.json", "masks.json",
+    "adapter/adapter.safetensors", "adapter/adapter_config.json",
 )  # fmt: skip
 RunId = Annotated[str, FromPath(pattern=RUN_ID, description="A run's id.")]
 Place = Annotated[int, Query(ge=0, le=10**15, description="The `next` of the answer before.")]
@@ -62,7 +63,7 @@ class RunPage(Shown):
 class Submission(Shown):
     """`priority`: higher is sooner. `timeout`: seconds for each attempt. `dedup_key`: the same key is the same run."""
 
-    spec: Annotated[TrainSpec | EvalSpec | ProbeSpec, Field(discriminator="kind")]
+    spec: Annotated[TrainSpec | EvalSpec | ProbeSpec, Field(discriminator="kind", json_schema_extra={"required": ["kind"]})]
     priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
     dedup_key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")] | None = None
     timeout: float | None = Field(default=None, gt=0, le=30 * 86_400)
@@ -252,4 +253,4 @@ def _log(here: Service, folder: Path, after: int, most: int) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    return {name: folder / name for name in PUBLIC if (folder / name).is_file()}
+    return {Path(name).name: folder / name for name in PUBLIC if (folder / name).is_file()}

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from tunix_rt import access
 from tunix_rt.access import Principal
-from tunix_rt.api.logs import Audit
+from tunix_rt.api.audit import Audit
 from tunix_rt.api.measures import Measures
 from tunix_rt.api.replies import Denied
 from tunix_rt.api.sessions import Sessions

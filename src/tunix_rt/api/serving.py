@@ -3,12 +3,10 @@
 A bind that other machines can reach needs named tokens, and TLS or a named proxy that has it; without, it is refused.
 """
 
-import asyncio
 import ipaddress
-import logging
 import os
 import socket
-import sys
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,17 +14,14 @@ from typing import Any, NamedTuple
 
 import uvicorn
 from sqlalchemy import select
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tunix_rt import access, errors, store, values
+from tunix_rt import access, errors, logs, store, values
 from tunix_rt.api.app import make
-from tunix_rt.api.logs import JsonLines
+from tunix_rt.api.connections import Impatient
 from tunix_rt.api.service import Bound
 from tunix_rt.settings import Settings
 from tunix_rt.store import clock
 
-CONNECTIONS = 200
-HEADER_SECONDS = 10.0
 HEADER_BYTES = 16_384
 KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS = 10
@@ -47,18 +42,6 @@ class Wanted(NamedTuple):
         return self.certificate is not None
 
 
-class Impatient(H11Protocol):
-    """A connection whose first request has not come whole within a few seconds is closed."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.loop.call_later(HEADER_SECONDS, self._late)
-
-    def _late(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
-
-
 def loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -72,6 +55,8 @@ def check_bind(settings: Settings, wanted: Wanted) -> None:
     """`errors.Unsafe` for a bind that would let strangers in, or send tokens over a network in the clear."""
     if (wanted.certificate is None) != (wanted.key is None):
         raise errors.Invalid("--tls-certificate and --tls-key come together.", field="tls_key")
+    if wanted.tls:
+        _check_certificate(wanted)
     if loopback(wanted.host):
         return
     if not (wanted.tls or wanted.proxy_hosts):
@@ -94,6 +79,17 @@ def check_bind(settings: Settings, wanted: Wanted) -> None:
         )
 
 
+def _check_certificate(wanted: Wanted) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(str(wanted.certificate), str(wanted.key))
+    except OSError as error:
+        raise errors.Invalid(
+            f"--tls-certificate {str(wanted.certificate)!r} and --tls-key {str(wanted.key)!r} do not make a pair that can be "
+            f"used ({error.strerror or error}); give PEM files that belong together, the key without a password.",
+            field="tls_certificate",
+        ) from error
+
+
 def listen(wanted: Wanted) -> socket.socket:
     """The bound socket, on which requests may wait from now on; port 0 takes any free one."""
     family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
@@ -114,7 +110,7 @@ def serve(settings: Settings, wanted: Wanted, listening: socket.socket) -> None:
     """Serve until a signal says stop; then requests under way have some seconds to end."""
     port = listening.getsockname()[1]
     bound = Bound(wanted.host, port, wanted.proxy_hosts, wanted.tls)
-    log_as_json()
+    logs.to_stderr()
     config = uvicorn.Config(
         make(settings, bound=bound, needs_worker=wanted.needs_worker),
         http=Impatient,
@@ -125,7 +121,6 @@ def serve(settings: Settings, wanted: Wanted, listening: socket.socket) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
         h11_max_incomplete_event_size=HEADER_BYTES,
@@ -136,19 +131,12 @@ def serve(settings: Settings, wanted: Wanted, listening: socket.socket) -> None:
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def log_as_json() -> None:
-    """All that is logged goes to stderr, an object a line."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.root.handlers[:] = [handler]
-    logging.root.setLevel(logging.WARNING)
-
-
 @contextmanager
 def _announced(settings: Settings, wanted: Wanted, port: int) -> Iterator[None]:
-    """`serve.json` tells `tunix-rt open` where the service is, for as long as it is there."""
+    """`serve.json` tells `tunix-rt open` where the service is and how to know it, for as long as it is there."""
     path = settings.home / "serve.json"
-    values.write_json(path, {"url": url(wanted, port), "pid": os.getpid()})
+    certificate = str(wanted.certificate.absolute()) if wanted.certificate else None
+    values.write_json(path, {"url": url(wanted, port), "pid": os.getpid(), "certificate": certificate})
     try:
         yield
     finally:
@@ -165,8 +153,18 @@ def url(wanted: Wanted, port: int) -> str:
 
 def announced(settings: Settings) -> str:
     """The address of the workspace's running service; `errors.NotFound` when none runs."""
+    return str(_told(settings)["url"])
+
+
+def certificate(settings: Settings) -> Path | None:
+    """The chain that the running service shows, whatever name it was made out to; None without TLS."""
+    found = _told(settings)["certificate"]
+    return Path(found) if found else None
+
+
+def _told(settings: Settings) -> dict[str, Any]:
     path = settings.home / "serve.json"
     if not path.is_file():
         raise errors.NotFound("no service runs in this workspace; start one with `tunix-rt serve`.")
     found: dict[str, Any] = values.read_json(path)
-    return str(found["url"])
+    return found

@@ -11,6 +11,7 @@ from tunix_rt import errors, runs, values
 from tunix_rt.cli import configuring, foreground
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, table
+from tunix_rt.logs import to_stderr
 from tunix_rt.runs import Run, Spec, State, TrainSpec
 from tunix_rt.worker import Worker
 
@@ -148,6 +149,7 @@ def worker(
     with foreground.ledger(surface) as opened:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
+        to_stderr()
         made = Worker(surface.settings, opened, slots=slots)
         surface.say(f"worker {made.id} with {slots} slot{'s' if slots > 1 else ''} on {opened.where}")
         try:

@@ -84,17 +84,28 @@ def open_browser(
     from tunix_rt.api import serving  # noqa: PLC0415
 
     base = serving.announced(surface.settings)
-    made = _post(f"{base}/api/login-codes", access.read_owner_token(surface.settings))
+    trusted = _trusted(serving.certificate(surface.settings))
+    made = _post(f"{base}/api/login-codes", access.read_owner_token(surface.settings), trusted)
     address = base + made["path"]
     surface.emit({"url": address, "seconds": made["seconds"]}, address)
     if browser and not surface.as_json:
         _show(address)
 
 
-def _post(address: str, token: str) -> dict[str, Any]:
+def _trusted(certificate: Path | None) -> ssl.SSLContext:
+    """Exactly the certificate that the service was started with, whoever signed it and whatever name is in it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if certificate is not None:
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(certificate)
+    return context
+
+
+def _post(address: str, token: str, trusted: ssl.SSLContext) -> dict[str, Any]:
     request = urllib.request.Request(address, method="POST", headers={"Authorization": f"Bearer {token}"})
     try:
-        with urllib.request.urlopen(request, timeout=10, context=ssl.create_default_context()) as answer:
+        with urllib.request.urlopen(request, timeout=10, context=trusted) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, StringConstraints, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from tunix_rt import errors, recipes, tasks
 from tunix_rt.datasets import capacities, written
@@ -63,7 +64,7 @@ class Written(Value):
 
     file: Name
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    folder: Path | None = Field(default=None, exclude=True)
+    folder: SkipJsonSchema[Path | None] = Field(default=None, exclude=True)
 
 
 class Recipe(Value):

@@ -71,7 +71,7 @@ class Store:
 def open_store(settings: Settings) -> Store:
     """The workspace's database with the newest schema; made, or brought up to date, if need be.
 
-    Raises `errors.Missing` when a PostgreSQL server does not answer, `errors.Invalid` for an address that is none.
+    Raises `errors.Unavailable` when a PostgreSQL server does not answer, `errors.Invalid` for an address that is none.
     """
     url = address(settings)
     if url.get_backend_name() == "sqlite":
@@ -154,7 +154,7 @@ def _explained(store: Store) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise errors.Missing(
+        raise errors.Unavailable(
             f"the database {store.where} cannot be used: {_first_line(error)}.", database=store.where
         ) from error
     except DatabaseError as error:

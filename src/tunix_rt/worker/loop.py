@@ -1,11 +1,13 @@
 """One pass after another: show a sign of life, act on every run held, claim what is free."""
 
+import logging
 import os
 import platform
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -19,6 +21,7 @@ from tunix_rt.store import Store
 from tunix_rt.traces import searching
 from tunix_rt.worker import presence, work
 
+log = logging.getLogger("tunix_rt.worker")
 PAUSE_SECONDS = 0.2
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -79,6 +82,7 @@ class Worker:
             lease = self._settings.lease_seconds
             run = runs.claim(connection, self.id, lease=lease, host=self._host, only=self._only)
         if run is not None:
+            self._tell("claimed", run)
             self._crash_at("claimed")
         return run is not None
 
@@ -149,6 +153,7 @@ class Worker:
         self._crash_at("launched")
         with self._store.unit_of_work() as connection:
             launched(connection, run, self._launcher.name, handle.model_dump(mode="json"))
+        self._tell("launched", run)
         return None
 
     def _lost(self, run: Run, handle: Handle) -> bool:
@@ -160,6 +165,7 @@ class Worker:
         elif may_retry(run):
             with self._store.unit_of_work() as connection:
                 runs.requeue(connection, run, "lost")
+            self._tell("queued again", run, reason="lost")
         else:
             text = f"the process and its shim died without a word, {run.attempt - run.attempts_before} times."
             self._end(run, Outcome("lost", "lost", text))
@@ -167,7 +173,14 @@ class Worker:
 
     def _end(self, run: Run, outcome: Outcome) -> None:
         with self._store.unit_of_work() as connection:
-            runs.finish(connection, run, outcome)
+            recorded = runs.finish(connection, run, outcome) is not None
+        self._tell(
+            "ended" if recorded else "ended elsewhere",
+            run,
+            state=outcome.state,
+            reason=outcome.reason,
+            exit_code=outcome.exit_code,
+        )
         self._read.pop(run.run_id, None)
 
     def _ingest(self, run: Run, handle: Handle) -> None:
@@ -179,6 +192,11 @@ class Worker:
         with self._store.unit_of_work() as connection:
             runs.ingest(connection, run, path)
         self._read[run.run_id] = size
+
+    def _tell(self, event: str, run: Run, **facts: Any) -> None:
+        """Codes and ids only: what a run says about itself is in its folder and in the ledger."""
+        told = {"run": run.run_id, "kind": run.kind, "attempt": run.attempt, "worker": self.id, **facts}
+        log.info(event, extra={"told": told})
 
     def _crash_at(self, point: CrashPoint) -> None:
         if self._settings.crash_at == point:
