@@ -256,6 +256,14 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def json_value(text: str) -> Any:
+    """The value of a JSON text; a ValueError when it is none or nests too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path))

@@ -13,6 +13,7 @@ from tunix_rt.cli import (
     models,
     prove,
     runs,
+    scores,
     serve,
     store,
     traces,
@@ -22,5 +23,5 @@ from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models", "prove",
-    "runs", "serve", "store", "traces", "train",
+    "runs", "scores", "serve", "store", "traces", "train",
 ]  # fmt: skip
