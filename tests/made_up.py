@@ -1,9 +1,10 @@
 """A small run folder, two datasets and two evaluations, made by the real functions from made-up model outputs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunix_rt import comparisons, datasets, evidence, scoring, tasks, traces, values
+from tunix_rt import comparisons, datasets, evidence, jobs, scoring, tasks, traces, values
 from tunix_rt.comparisons import Comparison
 from tunix_rt.datasets import Dataset, Recipe, Share
 from tunix_rt.jobs import GenerateJob, TrainConfig, TrainJob
@@ -30,7 +31,7 @@ class Folders(NamedTuple):
         return evidence.pack(self.run, self.base, self.tuned, comparison, self.trainset, self.evalset, out, **options)
 
 
-def _dataset(folder: Path, split: str, count: int) -> Dataset:
+def dataset_in(folder: Path, split: str, count: int) -> Dataset:
     recipe = Recipe(
         name=folder.name,
         version=1,
@@ -53,20 +54,18 @@ def _said(trace: Trace, number: int, adapter: str | None) -> tuple[str, str]:
 
 
 def _evaluation(folder: Path, evalset: Dataset, adapter: str | None) -> Path:
-    run_id = RUN_ID if adapter else None
+    said = [_said(trace, number, adapter) for number, trace in enumerate(traces.read(evalset.path))]
+    return answered(folder, evalset, said, run_id=RUN_ID if adapter else None, adapter_digest=adapter)
+
+
+def answered(folder: Path, evalset: Dataset, said: Sequence[tuple[str, str]], **about: Any) -> Path:
+    """The folder of an evaluation in which the items, in file order, got these outputs and finishes."""
     manifest = evalset.manifest
-    job = GenerateJob(
-        run_id=run_id,
-        model="tiny",
-        model_digest=MODEL_DIGEST,
-        adapter_digest=adapter,
-        evalset=manifest.name,
-        evalset_digest=manifest.digest,
-        max_new_tokens=20,
-    )
+    names = {"model": "tiny", "model_digest": MODEL_DIGEST, "max_new_tokens": 20}
+    job = GenerateJob(**{**names, **about}, evalset=manifest.name, evalset_digest=manifest.digest)
     predictions, scores = [], []
-    for number, trace in enumerate(traces.read(evalset.path)):
-        output, finish = _said(trace, number, adapter)
+    items = jobs.spread(list(traces.read(evalset.path)), job.limit)
+    for trace, (output, finish) in zip(items, said, strict=True):
         judged = scoring.judge(trace.final_answer, output, finish)
         predictions.append(
             scoring.Prediction(
@@ -160,8 +159,8 @@ def _run(folder: Path, trainset: Dataset) -> Path:
 
 
 def folders_in(home: Path) -> Folders:
-    trainset = _dataset(home / "datasets" / "train-small", "train", 8)
-    evalset = _dataset(home / "datasets" / "eval-small", "eval", 6)
+    trainset = dataset_in(home / "datasets" / "train-small", "train", 8)
+    evalset = dataset_in(home / "datasets" / "eval-small", "eval", 6)
     return Folders(
         run=_run(home / "runs" / RUN_ID, trainset),
         base=_evaluation(home / "evals" / "base", evalset, None),

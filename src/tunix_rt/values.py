@@ -7,6 +7,7 @@ id on every machine, and a field added later with a default leaves old ids alone
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,6 +81,11 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [inner for argument in get_args(annotation) for inner in _models_in(argument)]
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether the whole text is what the pattern describes."""
+    return re.fullmatch(pattern, text) is not None
 
 
 def canonical(data: Any) -> bytes:

@@ -22,9 +22,9 @@ from tunix_rt.datasets.staging import STORED
 __all__ = [
     "PERCENTILES", "STORED", "Apart", "Cell", "Changes", "Composition", "Dataset", "DedupKey", "Difference", "Duplicates",
     "Examination", "Exported", "Figures", "Ingested", "ItemOverlap", "Leakage", "Manifest", "Overlap", "Overlaps", "Parent",
-    "Part", "Plan", "Pool", "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source", "Tally",
-    "Written", "build", "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again", "difference",
-    "duplicates", "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage", "load", "load_selection",
-    "manifest", "open_dataset", "overlaps", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stored_pool",
-    "stream", "tally",
+    "Part", "Plan", "Pool", "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source",
+    "Tally", "Written", "build", "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again",
+    "difference", "duplicates", "examine", "explain", "export", "find", "generate", "ingest", "is_selection", "leakage",
+    "load", "load_selection", "manifest", "open_dataset", "overlaps", "plan", "pool", "prove", "recipe", "side", "skeleton",
+    "stats", "stored_pool", "stream", "tally",
 ]  # fmt: skip

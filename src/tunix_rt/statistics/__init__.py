@@ -19,6 +19,7 @@ from tunix_rt.statistics.estimates import (
     mean,
     minimum_detectable_effect,
     one_sided_bounds,
+    p_of_interval,
     paired,
     wilson,
 )
@@ -29,5 +30,5 @@ from tunix_rt.statistics.seeds import AcrossSeeds, across_seeds
 __all__ = [
     "ALPHA", "POWER", "AcrossSeeds", "Equivalence", "Estimate", "Interval", "Paired", "Verdict", "across_seeds",
     "cluster_bootstrap", "clustered_standard_error", "differences", "equivalence", "holm", "maj_at_k", "mcnemar", "mean",
-    "mean_at_k", "minimum_detectable_effect", "one_sided_bounds", "paired", "pass_at_k", "wilson",
+    "mean_at_k", "minimum_detectable_effect", "one_sided_bounds", "p_of_interval", "paired", "pass_at_k", "wilson",
 ]  # fmt: skip

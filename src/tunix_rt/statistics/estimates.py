@@ -164,6 +164,17 @@ def one_sided_bounds(difference: Estimate, alpha: float = ALPHA) -> Interval:
     return Interval(difference.value - half, difference.value + half)
 
 
+def p_of_interval(value: float, half: float, groups: int) -> float:
+    """Two-sided p of `value` differing from 0, when its 95 % t interval with groups - 1 degrees of freedom is `half` wide on
+    each side; 1 for a single group or no difference."""
+    if groups < 2 or value == 0:
+        return 1.0
+    if half == 0:
+        return 0.0
+    error = half / t_quantile(1 - ALPHA / 2, groups - 1)
+    return float(2 * _special().stdtr(groups - 1, -abs(value) / error))
+
+
 def differences(baseline: Sequence[float], candidate: Sequence[float], groups: Sequence[Hashable] | None = None) -> Estimate:
     """The estimate of candidate minus baseline that `paired` rests on."""
     pairs = zip(_scores(baseline), _scores(candidate), strict=True)
