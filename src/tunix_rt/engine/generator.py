@@ -74,7 +74,7 @@ def _answer(job: GenerateJob, model: nnx.Module, prompts: Prompts, items: list[T
     for start in range(0, len(ordered), size):
         batch = ordered[start : start + size]
         window = -(-lengths[batch[-1].id] // MULTIPLE) * MULTIPLE
-        sampler = samplers.setdefault(window, _sampler(model, prompts, window + job.max_new_tokens))
+        sampler = samplers.setdefault(window, sampler_for(model, prompts, window + job.max_new_tokens))
         texts = [prefixes[item.id] for item in batch]
         output = sampler(
             texts + texts[:1] * (size - len(batch)),
@@ -87,7 +87,7 @@ def _answer(job: GenerateJob, model: nnx.Module, prompts: Prompts, items: list[T
                 file.write(values.jsonl_line(_row(item, [int(token) for token in tokens], lengths[item.id], job, prompts)))
 
 
-def _sampler(model: nnx.Module, prompts: Prompts, cache_size: int) -> Sampler:
+def sampler_for(model: nnx.Module, prompts: Prompts, cache_size: int) -> Sampler:
     config = model.config
     return Sampler(model, prompts, CacheConfig(cache_size, config.num_layers, config.num_kv_heads, config.head_dim))
 

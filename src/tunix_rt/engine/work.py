@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.engine import devices, generator, masks, stopping, trainer
-from tunix_rt.jobs import GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
+from tunix_rt.engine import asking, devices, generator, masks, stopping, trainer
+from tunix_rt.jobs import AskJob, GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
 
 
 def main(attempt: Path) -> int:
@@ -33,7 +33,7 @@ def main(attempt: Path) -> int:
     return 0
 
 
-def _do(job: TrainJob | GenerateJob | MaskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
+def _do(job: TrainJob | GenerateJob | MaskJob | AskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     match job:
         case TrainJob():
             return trainer.train(job, inputs, attempt)
@@ -41,6 +41,8 @@ def _do(job: TrainJob | GenerateJob | MaskJob, inputs: Inputs, attempt: Path) ->
             return generator.generate(job, inputs, attempt)
         case MaskJob():
             return masks.prove(job, inputs, attempt)
+        case AskJob():
+            return asking.ask(job, inputs, attempt)
 
 
 def _fail(attempt: Path, error: Exception) -> int:
