@@ -31,11 +31,11 @@ class Folders(NamedTuple):
         return evidence.pack(self.run, self.base, self.tuned, comparison, self.trainset, self.evalset, out, **options)
 
 
-def dataset_in(folder: Path, split: str, count: int) -> Dataset:
+def dataset_in(folder: Path, split: str, count: int, seed: int = 3) -> Dataset:
     recipe = Recipe(
         name=folder.name,
         version=1,
-        seed=3,
+        seed=seed,
         split=split,
         description="for tests",
         licence="CC0-1.0",

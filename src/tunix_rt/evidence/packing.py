@@ -36,8 +36,8 @@ def pack(
     """Write the bundle to `out` and return its manifest.
 
     The adapter is left out, and named by its digest, when its two files exceed `adapter_limit_bytes`. NotFound names a file
-    that is missing; Invalid a path of this machine or a secret inside a file, or what does not hold together. `key` is a private
-    key to sign with; `looks` are those at the evaluation set, for `looks.json`.
+    that is missing; Invalid a path of this machine or a secret inside a file, or what does not hold together. `key` is a
+    private key to sign with; `looks` are those at the evaluation set, for `looks.json`.
     """
     sources = _sources(run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir)
     members = {name: _read(path) for name, path in sources.items()}

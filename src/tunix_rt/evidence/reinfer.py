@@ -9,14 +9,14 @@ import hashlib
 import secrets
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunix_rt import errors, jobs, values
 from tunix_rt.evidence import rederive
 from tunix_rt.evidence.contents import TENSORS, Side
 from tunix_rt.evidence.recompute import Bundle
 from tunix_rt.evidence.rederive import Outcome, Unavailable
-from tunix_rt.jobs import AskJob, Inputs
+from tunix_rt.jobs import Inputs
 from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
 from tunix_rt.settings import Settings
@@ -46,7 +46,8 @@ def reinfer(bundle: Bundle, settings: Settings, sample: Sample) -> Outcome:
             raise Unavailable("the adapter is not in the bundle, so the tuned model could not answer again")
         with tempfile.TemporaryDirectory(prefix="tunix-rt-verify-") as place:
             for name, side in (("base", bundle.facts.base), ("tuned", bundle.facts.tuned)):
-                _side(bundle, name, side, model, sample, Path(place) / name, out)
+                answers = _answers(bundle, side, _Here(model, settings.compile_cache, Path(place) / name), sample)
+                _compare(name, answers, sample, out)
     except Unavailable as lacking:
         out.unchecked.append(str(lacking))
     except errors.Mistake as mistake:
@@ -60,17 +61,25 @@ def draw(side: Side, sample: Sample) -> list[str]:
     return sorted(items, key=lambda item: hashlib.sha256(f"{sample.nonce}/{item}".encode()).digest())[: sample.items]
 
 
-def _side(bundle: Bundle, name: str, side: Side, model: BaseModel, sample: Sample, place: Path, out: Outcome) -> None:
+class _Here(NamedTuple):
+    """What this machine lends to a side: the model, the cache of its own compilations, and a folder."""
+
+    model: BaseModel
+    cache: Path
+    place: Path
+
+
+def _answers(bundle: Bundle, side: Side, here: _Here, sample: Sample) -> list[dict[str, Any]]:
     said = {row.item: row for row in side.evaluation.predictions}
-    chosen = draw(side, sample)
     rows = [
-        {"item": item, "prompt": said[item].prompt, "said": said[item].output, "finish": said[item].finish} for item in chosen
+        {"item": item, "prompt": said[item].prompt, "said": said[item].output, "finish": said[item].finish}
+        for item in draw(side, sample)
     ]
     job = jobs.asking(
-        place,
+        here.place,
         rows,
         model=side.job.model,
-        model_digest=model.digest,
+        model_digest=here.model.digest,
         adapter_digest=side.job.adapter_digest,
         instruction=side.job.instruction,
         max_new_tokens=side.job.max_new_tokens,
@@ -78,18 +87,11 @@ def _side(bundle: Bundle, name: str, side: Side, model: BaseModel, sample: Sampl
     )
     adapter = None
     if side.job.adapter_digest is not None:
-        adapter = rederive.unpack(bundle.members, "adapter", ADAPTER_FILES, place / "adapter")
-    answers = ask(place, job, model, adapter, settings_cache=None)
-    _compare(name, answers, sample, out)
-
-
-def ask(
-    place: Path, job: AskJob, model: BaseModel, adapter: Path | None, *, settings_cache: Path | None
-) -> list[dict[str, Any]]:
-    """Let the engine answer what `jobs.asking` wrote down in `place`."""
-    jobs.write(place, job, Inputs(model=model.folder, dataset=model.folder, adapter=adapter, compile_cache=settings_cache))
-    local.run(place)
-    return [row for _, row in values.read_jsonl(place / "answers.jsonl")]
+        adapter = rederive.unpack(bundle.members, "adapter", ADAPTER_FILES, here.place / "adapter")
+    inputs = Inputs(model=here.model.folder, dataset=here.model.folder, adapter=adapter, compile_cache=here.cache)
+    jobs.write(here.place, job, inputs)
+    local.run(here.place)
+    return [row for _, row in values.read_jsonl(here.place / "answers.jsonl")]
 
 
 def _compare(name: str, answers: list[dict[str, Any]], sample: Sample, out: Outcome) -> None:
