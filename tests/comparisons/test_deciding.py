@@ -1,16 +1,18 @@
 """Leaderboard, baselines, tables, flips and the gate, on evaluations whose truth is known."""
 
 import time
+from collections.abc import Callable
 from datetime import date
 
 import numpy as np
 import pytest
 
-from conftest import Answering
 from tunix_rt import comparisons, errors, evals, scoring
 from tunix_rt.comparisons import Filters, baselines, gates, locks
 from tunix_rt.scoring import scorers
 from tunix_rt.settings import Settings
+
+Answering = Callable[..., str]
 
 
 def loaded(place: Settings, name: str) -> comparisons.Evaluation:
