@@ -7,16 +7,20 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from test_evidence_tampering import resealed
 
-from tunix_rt import errors, models, runs, values
+from tunix_rt import errors, models, runs, scoring, values
 from tunix_rt.engine import checkpoints
+from tunix_rt.evidence import contents, recompute, standalone
 from tunix_rt.models import Source
 from tunix_rt.settings import Settings
+from tunix_rt.traces import Trace
 
 COMMAND = Path(sys.executable).parent / "tunix-rt"
 
@@ -167,6 +171,51 @@ def test_a_bundle_verifies_elsewhere_with_and_without_the_package(bundle: Path, 
         [sys.executable, "-I", "-S", tmp_path / "verify.py", bundle], capture_output=True, text=True, check=False
     )
     assert alone.returncode == 0, alone.stdout + alone.stderr
+
+
+def test_a_bundle_verifies_to_depth_3_and_a_made_up_answer_does_not(bundle: Path, workspace: Settings, tmp_path: Path) -> None:
+    """Datasets made again, tokenised again, and answered again by base and tuned model in processes of their own."""
+    report = document("evidence", "verify", bundle, "--depth", 3, "--items", 1, "--nonce", "ab", home=workspace.home)
+    assert (report["ok"], report["depth_reached"], report["failures"]) == (True, 3, [])
+    assert sum("answered again" in text for text in report["checked"]) == 2
+    assert any("tokenised again" in text for text in report["checked"])
+    assert not any("generated again" in text for text in report["unchecked"])
+    forged = invented(bundle, tmp_path / "forged.zip")
+    assert document("evidence", "verify", forged, "--depth", 1, home=workspace.home)["ok"]
+    found = document("evidence", "verify", forged, "--depth", 3, "--items", 1, home=workspace.home, code=1)
+    assert (found["depth_reached"], found["ok"]) == (3, False)
+    assert any("parts from the stored output at token" in text for text in found["failures"])
+
+
+def invented(bundle: Path, out: Path) -> Path:
+    """Every output of the tuned model replaced by another text of as many tokens, which is scored as badly, and every number
+    and hash made to fit: nothing that can be recomputed tells it from the truth."""
+    members = standalone.parse(bundle.read_bytes())
+    rows = [json.loads(line) for line in members["tuned/predictions.jsonl"].splitlines()]
+    kept = [{**row, "output": "qqqqqqqq"} for row in rows]
+    items = {trace.id: trace for trace in evidence_items(members)}
+    scores = [
+        scoring.score(
+            row["item"], items[row["item"]].meta["group"], items[row["item"]].final_answer, row["output"], row["finish"]
+        )
+        for row in kept
+    ]
+    members["tuned/predictions.jsonl"] = b"".join(values.jsonl_line({**row, "answer": None, "steps": []}) for row in kept)
+    members["tuned/scores.jsonl"] = b"".join(values.jsonl_line(row.model_dump(mode="json")) for row in scores)
+    summary = json.loads(members["tuned/summary.json"])
+    members["tuned/summary.json"] = standalone.pretty({**summary, **scoring.summarise(scores).model_dump(mode="json")})
+    base = [json.loads(line) for line in members["base/scores.jsonl"].splitlines()]
+    tuned = [json.loads(line) for line in members["tuned/scores.jsonl"].splitlines()]
+    compared = standalone.compared(base, tuned, json.loads(members["comparison.json"])["margin"])
+    members["comparison.json"] = standalone.pretty({**json.loads(members["comparison.json"]), **compared})
+    facts = contents.read(members)
+    members |= recompute.written(facts, ())
+    out.write_bytes(resealed(members))
+    return out
+
+
+def evidence_items(members: dict[str, bytes]) -> Iterator[Trace]:
+    return (Trace.model_validate_json(line) for line in members["evalset/dataset.jsonl"].splitlines())
 
 
 def test_a_changed_byte_is_refused_with_exit_code_1(bundle: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ An attempt folder starts with `config.json` (the job: identity only, no machine 
 """
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -236,6 +237,19 @@ class ExportJob(Value):
     device: Device = "cpu"
 
 
+class AskJob(Value):
+    """Answer the prompts of `asked.jsonl`, whose sha256 is `asked_digest`, greedily and one at a time."""
+
+    kind: Literal["ask"] = "ask"
+    model: str
+    model_digest: str
+    adapter_digest: str | None = None
+    asked_digest: str
+    instruction: str = Field(default=INSTRUCTION, min_length=1)
+    max_new_tokens: int = Field(default=160, ge=1, le=8192)
+    device: Device = "auto"
+
+
 ProbeEnd = Literal["done", "hang", "stubborn", "family", "exception", "nan_loss", "out_of_memory", "disk_full", "silent"]
 
 
@@ -248,7 +262,8 @@ class ProbeJob(Value):
     seconds: float = Field(default=0.0, ge=0)
 
 
-Job = TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | ProbeJob
+Job = TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | AskJob | ProbeJob
+ASKED = "asked.jsonl"
 Item = TypeVar("Item")
 
 
@@ -274,6 +289,13 @@ def spread(items: list[Item], limit: int | None) -> list[Item]:
     return [items[k * len(items) // limit] for k in range(limit)]
 
 
+def asking(folder: Path, rows: Sequence[Mapping[str, Any]], **about: Any) -> AskJob:
+    """Write `asked.jsonl` into the attempt folder; `about` are the job's other fields. A row has `item` and `prompt`, and may
+    have what was `said` before with its `finish`."""
+    values.write_jsonl(folder / ASKED, rows)
+    return AskJob(asked_digest=values.sha256_file(folder / ASKED), **about)
+
+
 def write(folder: Path, job: Job, inputs: Inputs) -> None:
     values.write_json(folder / "inputs.json", inputs.model_dump(mode="json"))
     values.write_json(folder / "config.json", job.model_dump(mode="json"))
@@ -282,13 +304,14 @@ def write(folder: Path, job: Job, inputs: Inputs) -> None:
 def read(folder: Path) -> tuple[Job, Inputs]:
     path = folder / "config.json"
     data = values.read_json(path)
-    kinds: dict[str, type[TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | ProbeJob]]
+    kinds: dict[str, type[TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | AskJob | ProbeJob]]
     kinds = {
         "train": TrainJob,
         "generate": GenerateJob,
         "masks": MaskJob,
         "export": ExportJob,
         "estimate": EstimateJob,
+        "ask": AskJob,
         "probe": ProbeJob,
     }
     kind = data.get("kind") if isinstance(data, dict) else None

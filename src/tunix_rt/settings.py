@@ -54,6 +54,14 @@ class Settings(Value):
         return self.home / "cache" / "xla"
 
 
+_SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY", "CREDENTIAL")
+
+
+def secrets(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The values of variables whose names say that they are secret: to be kept out of what is published."""
+    return sorted({value for name, value in environ.items() if value and any(part in name.upper() for part in _SECRET_NAMES)})
+
+
 def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """`home` from the argument, else `TUNIX_RT_HOME`, else `~/.tunix-rt`; the rest from `TUNIX_RT_DATABASE`,
     `TUNIX_RT_LEASE_SECONDS` and `TUNIX_RT_CRASH_AT`."""

@@ -8,6 +8,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -81,6 +82,11 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [inner for argument in get_args(annotation) for inner in _models_in(argument)]
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether the whole text is what the pattern describes."""
+    return re.fullmatch(pattern, text) is not None
 
 
 def canonical(data: Any) -> bytes:
@@ -277,6 +283,14 @@ def read_json(path: Path) -> Any:
         raise errors.Invalid(
             f"{path}, line {error.lineno}: not JSON ({error.msg}).", path=str(path), line=error.lineno
         ) from error
+
+
+def json_value(text: str) -> Any:
+    """The value of a JSON text; a ValueError when it is none or nests too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:

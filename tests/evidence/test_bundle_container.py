@@ -42,6 +42,16 @@ def _twice() -> bytes:
     return entry * 2
 
 
+def _special(archive: zipfile.ZipFile, kind: int) -> None:
+    entry = zipfile.ZipInfo("README.md")
+    entry.external_attr = (kind | 0o777) << 16
+    archive.writestr(entry, "x")
+
+
+def _many_zeros(archive: zipfile.ZipFile) -> None:
+    archive.writestr("zeros", bytes(10**7))
+
+
 HOSTILE = {
     "empty": b"",
     "not a zip": b"hello",
@@ -61,6 +71,28 @@ HOSTILE = {
     "one name twice": _twice(),
     "other zip writer": _zip(lambda archive: archive.writestr("README.md", "x")),
     "folder entry": _zip(lambda archive: archive.writestr("dataset/", "")),
+    "climbs out backwards": _zip(lambda archive: archive.writestr("..\\..\\evil", "x")),
+    "dots": _zip(lambda archive: archive.writestr("a/./b", "x")),
+    "two slashes": _zip(lambda archive: archive.writestr("a//b", "x")),
+    "a share": _zip(lambda archive: archive.writestr("//server/evil", "x")),
+    "a stream": _zip(lambda archive: archive.writestr("README.md:evil", "x")),
+    "a tilde": _zip(lambda archive: archive.writestr("~/evil", "x")),
+    "a variable": _zip(lambda archive: archive.writestr("$HOME/evil", "x")),
+    "a long name": _zip(lambda archive: archive.writestr("a" * 60_000, "x")),
+    "a deep name": _zip(lambda archive: archive.writestr("a/" * 200 + "b", "x")),
+    "not ASCII": _zip(lambda archive: archive.writestr("réadme.md", "x")),
+    "right to left": _zip(lambda archive: archive.writestr("\u202egnp.md", "x")),
+    "a blank": _zip(lambda archive: archive.writestr("README.md ", "x")),
+    "a fifo": _zip(lambda archive: _special(archive, stat.S_IFIFO)),
+    "a device": _zip(lambda archive: _special(archive, stat.S_IFCHR)),
+    "set uid": _zip(lambda archive: _special(archive, stat.S_IFREG | stat.S_ISUID)),
+    "bzip2": _zip(lambda archive: archive.writestr("README.md", bytes(10**6)), zipfile.ZIP_BZIP2),
+    "lzma": _zip(lambda archive: archive.writestr("README.md", bytes(10**6)), zipfile.ZIP_LZMA),
+    "a bomb in a bomb": _zip(lambda archive: archive.writestr("a.zip", _zip(_many_zeros, zipfile.ZIP_DEFLATED))),
+    "a zip comment": _zip(lambda archive: setattr(archive, "comment", b"x" * 1000)),
+    "two zips": b"".join(standalone.serialise({"a": b"x"})) * 2,
+    "lying about its size": b"".join(standalone.serialise({"a": b"x"})).replace(b"\x01\x00\x00\x00", b"\x02\x00\x00\x00", 1),
+    "lying about its sum": b"".join(standalone.serialise({"a": b"x"})).replace(b"ax", b"ay", 1),
 }
 
 
@@ -73,6 +105,10 @@ def test_a_hostile_file_is_refused_and_nothing_is_written(data: bytes, tmp_path:
     assert (report.ok, report.checked, len(report.failures)) == (False, (), 1)
     assert not standalone.verify(path)["ok"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["bundle.zip"]
+
+
+def test_there_are_forty_of_them() -> None:
+    assert len(HOSTILE) == 40
 
 
 def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:

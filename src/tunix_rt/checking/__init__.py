@@ -7,10 +7,11 @@ executed; every pattern is linear and every number, depth and exponent is capped
 
 from tunix_rt import errors
 from tunix_rt.checking import anchoring, answers, steps
+from tunix_rt.checking.equations import unit_name
 from tunix_rt.checking.verdicts import AnswerCheck, Mode, StepCheck, Summary, Totals, TraceCheck, Verdict, collect, summarise
 from tunix_rt.traces import Trace
 
-__all__ = ["AnswerCheck", "Mode", "StepCheck", "Summary", "Totals", "TraceCheck", "Verdict", "check", "summarise"]
+__all__ = ["AnswerCheck", "Mode", "StepCheck", "Summary", "Totals", "TraceCheck", "Verdict", "check", "summarise", "unit_name"]
 
 
 def check(trace: Trace, line: int = 1, mode: Mode = "hybrid", reference: Trace | None = None) -> TraceCheck:

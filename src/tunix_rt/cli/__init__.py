@@ -4,6 +4,7 @@ from tunix_rt.cli import (
     check,
     curate,
     data,
+    decide,
     demo,
     doctor,
     evals,
@@ -13,6 +14,7 @@ from tunix_rt.cli import (
     models,
     prove,
     runs,
+    scores,
     serve,
     store,
     traces,
@@ -21,6 +23,6 @@ from tunix_rt.cli import (
 from tunix_rt.cli.app import app, main
 
 __all__ = [
-    "app", "check", "curate", "data", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models", "prove",
-    "runs", "serve", "store", "traces", "train",
+    "app", "check", "curate", "data", "decide", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models",
+    "prove", "runs", "scores", "serve", "store", "traces", "train",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tal
 from tunix_rt.datasets.folders import Dataset, Difference, build, check, find, manifest, open_dataset, stats
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
 from tunix_rt.datasets.ingest import Ingested, Refused, ingest
-from tunix_rt.datasets.leakage import Changes, Leakage, Overlap, difference, leakage
+from tunix_rt.datasets.leakage import Changes, ItemOverlap, Leakage, Overlap, Overlaps, difference, leakage, overlaps
 from tunix_rt.datasets.manifests import Manifest, Parent, Source
 from tunix_rt.datasets.proofs import Proof, prove
 from tunix_rt.datasets.recipes import Cell, Part, Plan, Recipe, Share, Written, builtin_recipes, load, plan, recipe
@@ -21,10 +21,10 @@ from tunix_rt.datasets.staging import STORED
 
 __all__ = [
     "PERCENTILES", "STORED", "Apart", "Cell", "Changes", "Composition", "Dataset", "DedupKey", "Difference", "Duplicates",
-    "Examination", "Exported", "Figures", "Ingested", "Leakage", "Manifest", "Overlap", "Parent", "Part", "Plan", "Pool",
-    "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source", "Tally", "Written", "build",
-    "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again", "difference", "duplicates",
-    "examine", "explain", "export", "find", "foresee", "generate", "ingest", "is_selection", "leakage", "load",
-    "load_selection", "manifest", "open_dataset", "plan", "pool", "prove", "recipe", "side", "skeleton", "stats", "stored_pool",
-    "stream", "tally",
+    "Examination", "Exported", "Figures", "Ingested", "ItemOverlap", "Leakage", "Manifest", "Overlap", "Overlaps", "Parent",
+    "Part", "Plan", "Pool", "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source",
+    "Tally", "Written", "build", "builtin_recipes", "canonical_prompt", "check", "conditions", "derive", "derive_again",
+    "difference", "duplicates", "examine", "explain", "export", "find", "foresee", "generate", "ingest", "is_selection",
+    "leakage", "load", "load_selection", "manifest", "open_dataset", "overlaps", "plan", "pool", "prove", "recipe", "side",
+    "skeleton", "stats", "stored_pool", "stream", "tally",
 ]  # fmt: skip

@@ -54,6 +54,30 @@ class Changes(NamedTuple):
     common: int
 
 
+class ItemOverlap(NamedTuple):
+    """One held-out item: whether its prompt, its skeleton is in training, and the share of its n-grams that are."""
+
+    exact: bool
+    skeleton: bool
+    share: float
+
+
+class Overlaps(NamedTuple):
+    """A row for each held-out trace in its order; `trained` counts the training traces."""
+
+    rows: list[ItemOverlap]
+    trained: int
+
+
+def overlaps(train: Iterable[Trace], held_out: Iterable[Trace]) -> Overlaps:
+    """Item by item what `leakage` counts, near-duplicates left out, in one pass over each set."""
+    prompts = [canonical_prompt(trace.prompt) for trace in held_out]
+    seen = _Seen(prompts)
+    for _ in seen.passing(train, None):
+        pass
+    return Overlaps([ItemOverlap(*seen.of(prompt)) for prompt in prompts], seen.count)
+
+
 def leakage(
     train: Iterable[Trace],
     held_out: Iterable[Trace],

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.engine import devices, estimating, exports, generator, masks, stopping, training
-from tunix_rt.jobs import EstimateJob, ExportJob, GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
+from tunix_rt.engine import asking, devices, estimating, exports, generator, masks, stopping, training
+from tunix_rt.jobs import AskJob, EstimateJob, ExportJob, GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
+
+Work = TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | AskJob
 
 
 def main(attempt: Path) -> int:
@@ -33,7 +35,7 @@ def main(attempt: Path) -> int:
     return 0
 
 
-def _do(job: TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
+def _do(job: Work, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     match job:
         case TrainJob():
             return training.train(job, inputs, attempt)
@@ -45,6 +47,8 @@ def _do(job: TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob, inputs:
             return exports.export(job, inputs, attempt)
         case EstimateJob():
             return estimating.estimate(job, inputs, attempt)
+        case AskJob():
+            return asking.ask(job, inputs, attempt)
 
 
 def _fail(attempt: Path, error: Exception) -> int:

@@ -4,12 +4,13 @@ Every file is copied because a run wrote it, or is written from such facts; a mi
 written the bundle is verified to depth 1, so one that does not hold together is never made.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tunix_rt import errors, redaction, values
+from tunix_rt import errors, values
 from tunix_rt.comparisons import Comparison
-from tunix_rt.evidence import contents, recompute, standalone
+from tunix_rt.evals.looks import Look, tuned
+from tunix_rt.evidence import contents, recompute, secrets, signing, standalone
 from tunix_rt.evidence.contents import DATASET_FILES, EVALUATION_FILES, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Manifest
 from tunix_rt.evidence.recompute import Bundle
 from tunix_rt.evidence.verifying import deepen
@@ -28,11 +29,15 @@ def pack(
     out: Path,
     *,
     adapter_limit_bytes: int = ADAPTER_LIMIT,
+    key: Path | None = None,
+    looks: Sequence[Look] = (),
+    known_secrets: Sequence[str] = (),
 ) -> Manifest:
     """Write the bundle to `out` and return its manifest.
 
     The adapter is left out, and named by its digest, when its two files exceed `adapter_limit_bytes`. NotFound names a file
-    that is missing; Invalid a path of this machine inside a file, or what does not hold together.
+    that is missing; Invalid a path of this machine or a secret inside a file, or what does not hold together. `key` is a
+    private key to sign with; `looks` are those at the evaluation set, for `looks.json`.
     """
     sources = _sources(run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir)
     members = {name: _read(path) for name, path in sources.items()}
@@ -42,6 +47,7 @@ def pack(
     fits = sum(map(_size, adapter.values())) <= adapter_limit_bytes
     members |= {name: _read(path) for name, path in adapter.items()} if fits else {}
     left_out = () if fits else tuple(_named(name, path) for name, path in adapter.items())
+    members |= {"looks.json": _looks(looks)} if looks else {}
     facts = contents.read(members)
     if facts.job.config.stages:
         raise errors.Invalid(
@@ -49,12 +55,14 @@ def pack(
             field="stages",
         )
     members |= recompute.written(facts, left_out)
-    _refuse_secrets(members)
     _refuse_private_paths(members, (run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir))
+    _refuse_secrets(members, known_secrets)
     _refuse_contradictions(Bundle(members, facts, left_out, recompute.own_version()))
     manifest = _manifest(facts, left_out, members)
     members[standalone.MANIFEST] = standalone.pretty(manifest.model_dump(mode="json"))
-    members[standalone.SEAL] = f"sha256:{standalone.sha256(members[standalone.MANIFEST])}\n".encode()
+    if key is not None:
+        members[standalone.SIGNATURE] = signing.sign(members[standalone.MANIFEST], key)
+    members[standalone.SEAL] = standalone.seal(members)
     _write(out, members)
     return manifest
 
@@ -106,20 +114,28 @@ def _refuse_private_paths(members: Mapping[str, bytes], folders: tuple[Path, ...
                 )
 
 
-def _refuse_secrets(members: Mapping[str, bytes]) -> None:
-    """In what was set and recorded on this machine; datasets and answers are texts that are published as they are."""
-    for name in ("run.json", *RUN_FILES):
-        if redaction.secret_in(members[name].decode(errors="replace")):
-            text = f"{name} contains what looks like a key or a password; a bundle is published, so it is not packed."
-            raise errors.Invalid(text, file=name)
-
-
 def _private(folders: tuple[Path, ...]) -> Iterator[str]:
     """The home folder, every input folder, and the workspace two levels above an input, if that is deep enough to be one."""
     resolved = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
     yield from {str(folder) for folder in resolved}
     homes = {Path.home(), *(folder.parent.parent for folder in resolved if len(folder.parts) > 4)}
     yield from {str(home) for home in homes if len(home.parts) > 1}
+
+
+def _refuse_secrets(members: Mapping[str, bytes], known: Sequence[str]) -> None:
+    for finding in secrets.find(members, known):
+        raise errors.Unsafe(
+            f"{finding.file} contains what looks like a secret ({finding.kind}); a bundle is published, so it is not packed. "
+            "Remove it at its source, and revoke it if it was real.",
+            file=finding.file,
+            kind=finding.kind,
+        )
+
+
+def _looks(looks: Sequence[Look]) -> bytes:
+    """Every look at the evaluation set, as the packer's workspace counted them."""
+    rows = [look.model_dump(mode="json") for look in looks]
+    return standalone.pretty({"looks": len(rows), "looks_at_runs": tuned(looks), "data": rows})
 
 
 def _refuse_contradictions(bundle: Bundle) -> None:

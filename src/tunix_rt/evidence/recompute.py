@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunix_rt import comparisons, datasets, jobs, scoring, values
-from tunix_rt.evidence import contents, prose, standalone
+from tunix_rt.evidence import contents, prose, sbom, standalone
 from tunix_rt.evidence.contents import TENSORS, TENSORS_CONFIG, Facts, FileEntry, Side
 from tunix_rt.scoring import Prediction, ScoreRow
 from tunix_rt.traces import Trace
@@ -31,7 +31,9 @@ class Check(NamedTuple):
 
 
 def own_version() -> str:
-    return metadata.version("tunix-rt")
+    """The version, and a digest of what writes the texts of a bundle: two states of one version may write other words."""
+    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (standalone, prose, sbom))
+    return f"{metadata.version('tunix-rt')}+{values.sha256(sources)[:8]}"
 
 
 def own_script() -> bytes:
@@ -176,6 +178,7 @@ def written(facts: Facts, left_out: tuple[FileEntry, ...]) -> dict[str, bytes]:
         "README.md": prose.readme(facts, left_out).encode(),
         "model_card.md": prose.model_card(facts).encode(),
         "verify.py": own_script(),
+        "sbom.json": sbom.cyclonedx(facts.environment),
     }
 
 
@@ -204,4 +207,4 @@ CHECKS: tuple[Check, ...] = (
     Check("steps, losses, token counts and padding of the run follow from its metrics", _training),
     Check("the adapter is the one the run made", _adapter),
 )
-PROSE = Check("README.md, model_card.md and verify.py are what this version writes from these facts", _prose)
+PROSE = Check("README.md, model_card.md, sbom.json and verify.py are what this version writes from these facts", _prose)

@@ -59,7 +59,7 @@ def spoken(text: str, finish: str) -> str:
 def find(expected: str, output: str, finish: str) -> Found | None:
     """The answer that the lenient reading takes from the output, or None when there is nothing to take."""
     body = spoken(output, finish)
-    passage = _after_last_cue(body)
+    passage = after_last_cue(body)
     readings = _readings(expected, passage or body, cued=passage is not None)
     first: str | None = None
     for reading in readings:
@@ -71,7 +71,7 @@ def find(expected: str, output: str, finish: str) -> Found | None:
     return None if first is None else Found(first, passage is not None)
 
 
-def _after_last_cue(body: str) -> str | None:
+def after_last_cue(body: str) -> str | None:
     """What follows the last cue: its line, or the next line that says something when its own is empty."""
     cues = deque(_CUE.finditer(body), maxlen=1)
     at, passage = (cues[0].start(), _line_from(body, cues[0].end())) if cues else (-1, None)

@@ -1,4 +1,4 @@
-"""3a  Intervals and paired tests for scores between 0 and 1, where items of one template group are not independent.
+"""Intervals and paired tests for scores between 0 and 1, where items of one template group are not independent.
 
 Items made from one template succeed and fail together, so intervals over items alone are too narrow: groups, not items,
 carry the information. Nothing here is surer than its data: no observed variation still leaves an interval of some
@@ -128,7 +128,7 @@ def minimum_detectable_effect(n: float, discordance: float, df: float = math.inf
     """
     if df < 1:
         return 1.0
-    a, b = _t_quantile(1 - ALPHA / 2, df), _t_quantile(POWER, df)
+    a, b = t_quantile(1 - ALPHA / 2, df), t_quantile(POWER, df)
     square = b * b * (n + b * b - a * a)
     if square < 0:
         return 1.0
@@ -154,6 +154,31 @@ def equivalence(difference: Estimate, margin: float) -> Equivalence:
     room = (margin - abs(difference.value)) / difference.standard_error
     p_value = float(_special().stdtr(difference.groups - 1, -room))
     return Equivalence(p_value, p_value < ALPHA)
+
+
+def one_sided_bounds(difference: Estimate, alpha: float = ALPHA) -> Interval:
+    """The lower and the upper bound that each hold with confidence 1 - alpha on their own; infinite for a single group."""
+    if difference.groups < 2:
+        return Interval(-math.inf, math.inf)
+    half = t_quantile(1 - alpha, difference.groups - 1) * difference.standard_error
+    return Interval(difference.value - half, difference.value + half)
+
+
+def p_of_interval(value: float, half: float, groups: int) -> float:
+    """Two-sided p of `value` differing from 0, when its 95 % t interval with groups - 1 degrees of freedom is `half` wide on
+    each side; 1 for a single group or no difference."""
+    if groups < 2 or value == 0:
+        return 1.0
+    if half == 0:
+        return 0.0
+    error = half / t_quantile(1 - ALPHA / 2, groups - 1)
+    return float(2 * _special().stdtr(groups - 1, -abs(value) / error))
+
+
+def differences(baseline: Sequence[float], candidate: Sequence[float], groups: Sequence[Hashable] | None = None) -> Estimate:
+    """The estimate of candidate minus baseline that `paired` rests on."""
+    pairs = zip(_scores(baseline), _scores(candidate), strict=True)
+    return _estimate([after - before for before, after in pairs], groups, _HALF_PER_CELL, Interval(-1.0, 1.0))
 
 
 def paired(
@@ -205,7 +230,7 @@ def _estimate(values: Sequence[float], groups: Sequence[Hashable] | None, pseudo
     if count < 2:
         return Estimate(value, math.inf, count, limits)
     error = max(clustered_standard_error(values, labels), _least_error(values, pseudo))
-    half = _t_quantile(1 - ALPHA / 2, count - 1) * error
+    half = t_quantile(1 - ALPHA / 2, count - 1) * error
     return Estimate(value, error, count, Interval(max(limits.low, value - half), min(limits.high, value + half)))
 
 
@@ -243,7 +268,8 @@ def _verdict(ci95: Interval, same: Equivalence) -> Verdict:
     return "equivalent" if same.equivalent else "cannot tell"
 
 
-def _t_quantile(p: float, df: float) -> float:
+def t_quantile(p: float, df: float) -> float:
+    """Of Student's distribution, or of the normal one for infinite `df`."""
     return float(_special().stdtrit(df, p) if math.isfinite(df) else _special().ndtri(p))
 
 

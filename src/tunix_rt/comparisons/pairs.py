@@ -1,4 +1,4 @@
-"""5b  Two evaluations of the same items, compared in pairs.
+"""Two evaluations of the same items, compared in pairs.
 
 The baseline comes first, the candidate second, and a difference is candidate minus baseline. Only evaluations of one
 evaluation set under one instruction are comparable. Every comparison is made twice, by the strict and by the lenient
@@ -121,7 +121,7 @@ def compare(a: Evaluation, b: Evaluation, margin: float = 0.05) -> Comparison:
 
     `errors.Invalid` when they differ in evaluation set, instruction or items: such a difference would mean nothing.
     """
-    pairs = _pairs(a, b)
+    pairs = pairs_of(a, b)
     strict = _block(pairs, "strict", margin)
     lenient = _block(pairs, "lenient", margin)
     gain = strict.difference - lenient.difference
@@ -148,8 +148,8 @@ def examples(a: Evaluation, b: Evaluation, dataset: Iterable[Trace], k: int) -> 
     after = {row.item: row.output for row in b.predictions}
     shown: Counter[tuple[Change, str]] = Counter()
     ranked = []
-    for one, other in sorted(_pairs(a, b), key=lambda pair: pair[0].item):
-        change = _change(one.strict, other.strict)
+    for one, other in sorted(pairs_of(a, b), key=lambda pair: pair[0].item):
+        change = change_of(one.strict, other.strict)
         ranked.append((CHANGES.index(change), shown[change, one.group], one.item, one, other))
         shown[change, one.group] += 1
     return [
@@ -172,7 +172,8 @@ def _rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
     return tuple(kind.parse(row, source=f"{path}, line {number}") for number, row in read_jsonl(path))
 
 
-def _pairs(a: Evaluation, b: Evaluation) -> list[tuple[ScoreRow, ScoreRow]]:
+def pairs_of(a: Evaluation, b: Evaluation) -> list[tuple[ScoreRow, ScoreRow]]:
+    """(score in `a`, score in `b`) of each item, in the order of `a`; `errors.Invalid` when they are not comparable."""
     names = f"{a.summary.evaluation_id!r} and {b.summary.evaluation_id!r}"
     if a.summary.evalset_digest != b.summary.evalset_digest:
         raise errors.Invalid(
@@ -204,7 +205,7 @@ def _block(pairs: Sequence[tuple[ScoreRow, ScoreRow]], reading: Literal["strict"
     return Block(**statistics.paired(before, after, [one.group for one, _ in pairs], margin)._asdict())
 
 
-def _change(before: Outcome, after: Outcome) -> Change:
+def change_of(before: Outcome, after: Outcome) -> Change:
     if before == "correct":
         return "both correct" if after == "correct" else "broken"
     return "fixed" if after == "correct" else "both wrong"

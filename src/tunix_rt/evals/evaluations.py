@@ -1,4 +1,4 @@
-"""5  Evaluations: predictions -> scores -> summary, named by what was asked, so that the same question is answered once.
+"""Evaluations: predictions -> scores -> summary, named by what was asked, so that the same question is answered once.
 
 `predictions.jsonl` keeps every item with its whole output, `scores.jsonl` the judgement of each, `summary.json` (written
 last) the counts and intervals. The id is the digest of the job: model, adapter, items, instruction and generation limits.
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import datasets, errors, jobs, models, scoring, traces, values
+from tunix_rt.evals import looks
 from tunix_rt.jobs import Device, GenerateJob, Inputs
 from tunix_rt.runs import EvalSpec, Trained
 from tunix_rt.settings import Settings
@@ -41,7 +42,7 @@ def question(
 
 
 def prepare(settings: Settings, spec: EvalSpec, folder: Path, trained_in: Path | None) -> None:
-    """Write the attempt folder of an evaluation; `trained_in` is the folder of the run it names."""
+    """Write the attempt folder of an evaluation, and note the look; `trained_in` is the folder of the run it names."""
     model = models.prepare(settings, spec.model)
     inputs = Inputs(
         model=model.folder,
@@ -50,6 +51,15 @@ def prepare(settings: Settings, spec: EvalSpec, folder: Path, trained_in: Path |
         compile_cache=settings.compile_cache,
     )
     jobs.write(folder, spec.job(), inputs)
+    look = looks.Look(
+        evaluation_id=spec.evaluation_id,
+        evalset=spec.evalset,
+        evalset_digest=str(spec.evalset_digest),
+        model=spec.model,
+        run_id=spec.run_id,
+        at=looks.now(),
+    )
+    looks.note(settings, look)
 
 
 def score(folder: Path, tuned_by: str | None) -> dict[str, Any]:
@@ -101,7 +111,8 @@ def find(settings: Settings, name: str) -> Path:
 
 def of_run(settings: Settings, run: Trained) -> tuple[Path, Path]:
     """(base, tuned): the newest evaluation of the run, and the one of its base model with the same question."""
-    jobs_by_folder = {path.parent: jobs.read(path.parent)[0] for path in settings.evals.glob("*/summary.json")}
+    asked = [path.parent for path in settings.evals.glob("*/config.json") if (path.parent / "summary.json").is_file()]
+    jobs_by_folder = {folder: jobs.read(folder)[0] for folder in asked}  # an imported evaluation has no job
     newest = sorted(jobs_by_folder, key=lambda folder: -(folder / "summary.json").stat().st_mtime_ns)
     for tuned in newest:
         job = jobs_by_folder[tuned]

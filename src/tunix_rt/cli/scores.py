@@ -1,0 +1,153 @@
+"""`tunix-rt rescore` and `tunix-rt evals`: what stored answers say by another scorer, cut by kind, held against training."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tunix_rt import evals, traces
+from tunix_rt.cli.app import app, command, noun
+from tunix_rt.cli.console import Surface, interval, percent, table
+from tunix_rt.cli.data import obtain
+from tunix_rt.evals import Checked, Contamination, Rescored
+from tunix_rt.scoring import scorers
+
+group = noun("evals", "Evaluations and evaluation sets, looked at closely; nothing is generated.")
+Evaluation = Annotated[str, typer.Argument(metavar="EVAL", help="Evaluation id or folder.")]
+Metric = Annotated[str, typer.Option(help="strict, lenient, or a scorer this evaluation was rescored by.")]
+
+
+@command(app)
+def rescore(
+    surface: Surface,
+    evaluation: Evaluation,
+    scorer: Annotated[str, typer.Option(help=f"One of: {', '.join(scorers.KINDS)}.")],
+    option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the scorer; repeatable.")] = None,
+) -> None:
+    """Score stored predictions again, without generating."""
+    chosen = scorers.named(scorer, _options(option or []))
+    folder = evals.find(surface.settings, evaluation)
+    with surface.progress("grading") as update:
+        made, out = evals.rescore(surface.settings, folder, chosen, lambda done, of: update(done, of, "items"))
+    surface.emit({**made.model_dump(mode="json"), "dir": str(out)}, f"{describe(made)}\n  folder {out}")
+
+
+def _options(given: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
+    if bad := [key for key, equals, _ in pairs if not equals]:
+        raise typer.BadParameter(f"{bad[0]!r} is not KEY=VALUE", param_hint="--option")
+    return {key: value for key, _, value in pairs}
+
+
+def describe(made: Rescored) -> str:
+    lines = [
+        f"{made.evaluation_id} by {made.scorer}: {percent(made.accuracy)} correct, 95 % {interval(made.ci95)} Wilson, "
+        f"{interval(made.ci95_clustered)} clustered by {made.groups} template groups",
+        f"  {made.n} items: {made.correct} correct, {made.wrong} wrong, {made.unparseable} unparseable, "
+        f"{made.truncated} truncated; {made.skipped} left out, {made.refused} beyond the limits",
+    ]
+    lines += [f"  {name.replace('_', ' ')}: {_shown(value)}" for name, value in made.measures.items()]
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"step {key}: {count}" for key, count in value.items()) or "none"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+@command(group)
+def check(
+    surface: Surface,
+    file: Annotated[Path, typer.Argument(help="JSONL file of items: traces with meta.group, section, category, difficulty.")],
+) -> None:
+    """Is a file fit to be an evaluation set? Exit code 1 when it has an error; warnings are only told."""
+    made = evals.check_file(file)
+    surface.emit(made.model_dump(mode="json"), _checked_text(made))
+    if not made.ok:
+        raise typer.Exit(1)
+
+
+def _checked_text(made: Checked) -> str:
+    lines = [
+        f"{problem.severity:7} {problem.code:13} {'' if problem.line is None else f'line {problem.line}: '}{problem.message}"
+        for problem in made.problems
+    ]
+    seen = "" if made.detectable is None else f"; they can show a difference of {percent(made.detectable)} or more"
+    verdict = "fit" if made.ok else "NOT fit"
+    lines.append(f"{made.file}: {verdict}; {made.items} items in {made.groups} template groups{seen}")
+    lines += [f"  {key}: {', '.join(f'{value} {n}' for value, n in counts.items())}" for key, counts in made.labels.items()]
+    return "\n".join(lines)
+
+
+@command(group)
+def scorecard(surface: Surface, evaluation: Evaluation, metric: Metric = "strict") -> None:
+    """One evaluation by section, category, difficulty, level and template group."""
+    lines = evals.scorecard(surface.settings, evals.find(surface.settings, evaluation), metric)
+    rows = [
+        (line.facet, line.value, str(line.n), str(line.groups), percent(line.accuracy), interval(line.ci95)) for line in lines
+    ]
+    data = {"metric": metric, "data": [line.model_dump(mode="json") for line in lines], "next": None}
+    surface.emit(data, table(rows, ("cut", "value", "items", "groups", "correct", "95 % (Wilson)")))
+
+
+@command(group)
+def contamination(
+    surface: Surface,
+    evaluation: Evaluation,
+    train: Annotated[str, typer.Option(help="The dataset that was trained on.")],
+    metric: Metric = "strict",
+) -> None:
+    """The score with and without the items that overlap with a training set."""
+    folder = evals.find(surface.settings, evaluation)
+    made = evals.contamination(surface.settings, folder, traces.read(obtain(surface, train).path), metric)
+    surface.emit({"train": train, "metric": metric, **made.model_dump(mode="json")}, _contamination_text(made, train))
+
+
+def _contamination_text(made: Contamination, train: str) -> str:
+    parts = (
+        ("all items", made.all),
+        ("without exact copies", made.without_exact),
+        ("without exact and close", made.without_overlap),
+        ("without shared wording too", made.without_skeleton),
+        ("the overlapping alone", made.overlapping),
+    )
+    rows = [
+        (name, str(part.n), "-" if part.accuracy is None else percent(part.accuracy), interval(part.ci95) if part.ci95 else "-")
+        for name, part in parts
+    ]
+    told = (
+        f"against {made.trained} traces of {train}: {made.exact} exact, {made.close} with {percent(made.threshold)} of their "
+        f"5-word n-grams, {made.skeleton} with the same wording up to digits"
+    )
+    return f"{told}\n{table(rows, ('items', 'n', 'correct', '95 % (Wilson)'))}"
+
+
+@command(group)
+def looks(surface: Surface, on: Annotated[str | None, typer.Option(help="Only looks at this evaluation set.")] = None) -> None:
+    """The look ledger: every question that was put to an evaluation set."""
+    found = [look for look in evals.looks(surface.settings) if on in (None, look.evalset)]
+    rows = [(look.evalset, look.evalset_digest[:12], look.evaluation_id, look.model, look.run_id or "base") for look in found]
+    counts: dict[str, dict[str, int]] = {}
+    for look in found:
+        counts.setdefault(look.evalset, {"looks": 0, "at_runs": 0})
+        counts[look.evalset]["looks"] += 1
+        counts[look.evalset]["at_runs"] += look.run_id is not None
+    told = [f"{name}: {count['looks']} looks, {count['at_runs']} of them at trained runs" for name, count in counts.items()]
+    data = {"data": [look.model_dump(mode="json") for look in found], "counts": counts, "next": None}
+    surface.emit(data, "\n".join([table(rows, ("set", "digest", "evaluation", "model", "run")), *told]))
+
+
+@command(group)
+def attempts(
+    surface: Surface,
+    evaluation: Evaluation,
+    k: Annotated[list[int] | None, typer.Option(min=1, help="pass@k for this k; repeatable (default: powers of two).")] = None,
+) -> None:
+    """pass@k, mean@k and maj@k of an evaluation with several samples an item."""
+    made = evals.attempts(surface.settings, evals.find(surface.settings, evaluation), k)
+    rows = [
+        (name, percent(measure["value"]), interval(measure["ci95_clustered"])) for name, measure in made["measures"].items()
+    ]
+    told = f"{made['items']} items, {made['attempts']} attempts each, {made['groups']} template groups"
+    surface.emit(made, f"{told}\n{table(rows, ('measure', 'value', '95 % (clustered)'))}")

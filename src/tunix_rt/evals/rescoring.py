@@ -1,0 +1,195 @@
+"""Score stored predictions again, by another scorer: nothing is generated, and the evaluation itself stays as it is.
+
+What a scorer found lies in `rescores/<scorer>-<digest>/` of the evaluation's folder: `scorer.json`, `scores.jsonl` and, written
+last, `summary.json`. The digest is of scorer, options and version, so the same question is answered once.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunix_rt import datasets, errors, jobs, statistics, traces, values
+from tunix_rt.jobs import GenerateJob
+from tunix_rt.scoring import Prediction, limited
+from tunix_rt.scoring.scorers import ADAPTER, Case, Scored, Scorer
+from tunix_rt.settings import Settings
+from tunix_rt.traces import Trace
+from tunix_rt.values import Value
+
+FOLDER = "rescores"
+
+
+class Rescored(Value):
+    """`skipped` items are none of this scorer's business; `refused` ones could not be graded within the limits.
+
+    `accuracy` is correct of n, with the Wilson interval; `ci95_clustered` clusters by template group. `measures` are the
+    scorer's own: for steps see `_steps`.
+    """
+
+    evaluation_id: str
+    scorer: str
+    scorer_digest: str
+    n: int
+    skipped: int
+    refused: int
+    correct: int
+    wrong: int
+    unparseable: int
+    truncated: int
+    accuracy: float
+    ci95: tuple[float, float]
+    groups: int
+    ci95_clustered: tuple[float, float]
+    measures: dict[str, Any]
+
+
+def items(settings: Settings, folder: Path) -> dict[str, Trace]:
+    """The items an evaluation was asked, by id: from the evaluation set its job names, in this workspace or where it lay."""
+    path = folder / "items.jsonl"
+    if path.is_file():  # an imported evaluation brings its own
+        return {trace.id: trace for trace in traces.read(path)}
+    source = folder / "config.json"
+    job = GenerateJob.parse(values.read_json(source), source=str(source))
+    there = settings.datasets / job.evalset
+    if not (there / "manifest.json").is_file() and (folder / "inputs.json").is_file():
+        there = jobs.read(folder)[1].dataset
+    found = datasets.open_dataset(there)
+    if found.manifest.digest != job.evalset_digest:
+        raise errors.Conflict(
+            f"{there} is not the evaluation set {job.evalset_digest[:12]} this evaluation was made on; build that one again.",
+            have=found.manifest.digest,
+            want=job.evalset_digest,
+        )
+    return {trace.id: trace for trace in traces.read(found.path)}
+
+
+def cases(settings: Settings, folder: Path) -> list[Case]:
+    """What was asked and said, in the order of `predictions.jsonl`."""
+    known = items(settings, folder)
+    found = []
+    for number, row in values.read_jsonl(folder / "predictions.jsonl"):
+        source = f"{folder / 'predictions.jsonl'}, line {number}"
+        said = Prediction.parse(row, source=source)
+        if said.item not in known:
+            raise errors.Tampered(f"{source}: item {said.item[:12]!r} is not in the evaluation set.", item=said.item)
+        trace = known[said.item]
+        found.append(
+            Case(
+                item=said.item,
+                group=str(trace.meta.get("group", "")),
+                reference=trace,
+                output=said.output,
+                finish=said.finish,
+                tokens=said.tokens,
+            )
+        )
+    return found
+
+
+def place(folder: Path, scorer: Scorer) -> Path:
+    return folder / FOLDER / f"{scorer.name}-{digest(scorer)[:12]}"
+
+
+def digest(scorer: Scorer) -> str:
+    """Over every option, the defaults included: a scorer's name and version are defaults too."""
+    return values.sha256(values.canonical(scorer.model_dump(mode="json")))
+
+
+def rescore(
+    settings: Settings, folder: Path, scorer: Scorer, update: Callable[[int, int], None] = lambda _done, _of: None
+) -> tuple[Rescored, Path]:
+    """Grade every item in a limited process and keep the result; one that is there already is read, not made again."""
+    out = place(folder, scorer)
+    if (out / "summary.json").is_file():
+        return Rescored.parse(values.read_json(out / "summary.json"), source=str(out / "summary.json")), out
+    every = cases(settings, folder)
+    wanted = [case for case in every if scorer.applies(case)]
+    if not wanted:
+        raise errors.Invalid(f"scorer {scorer.name!r} applies to none of the {len(every)} items.", scorer=scorer.name)
+    rows = []
+    for row in limited.grade(scorer, wanted):
+        rows.append(row)
+        update(len(rows), len(wanted))
+    evaluation = str(values.read_json(folder / "summary.json")["evaluation_id"])
+    made = summarise(evaluation, scorer, rows, skipped=len(every) - len(wanted))
+    values.write_json(out / "scorer.json", scorer.model_dump(mode="json"))
+    values.write_jsonl(out / "scores.jsonl", (row.model_dump(mode="json") for row in rows))
+    values.write_json(out / "summary.json", made.model_dump(mode="json"))
+    return made, out
+
+
+def latest(folder: Path, name: str) -> tuple[Scorer, list[Scored]]:
+    """The marks of the scorer called `name`; with several options, those made last."""
+    found = sorted(folder.glob(f"{FOLDER}/{name}-*/summary.json"), key=lambda path: path.stat().st_mtime_ns)
+    if not found:
+        raise errors.NotFound(
+            f"evaluation {folder.name} is not scored by {name!r} yet: run tunix-rt rescore {folder.name} --scorer {name}",
+            scorer=name,
+        )
+    out = found[-1].parent
+    rows = [Scored.parse(row, source=f"{out}, line {number}") for number, row in values.read_jsonl(out / "scores.jsonl")]
+    return ADAPTER.validate_python(values.read_json(out / "scorer.json")), rows
+
+
+def summarise(evaluation: str, scorer: Scorer, rows: Sequence[Scored], *, skipped: int) -> Rescored:
+    counts = Counter(row.outcome for row in rows)
+    clustered = statistics.mean([row.value for row in rows], [row.group for row in rows])
+    return Rescored(
+        evaluation_id=evaluation,
+        scorer=scorer.name,
+        scorer_digest=digest(scorer),
+        n=len(rows),
+        skipped=skipped,
+        refused=sum("grading" in row.details for row in rows),
+        correct=counts["correct"],
+        wrong=counts["wrong"],
+        unparseable=counts["unparseable"],
+        truncated=counts["truncated"],
+        accuracy=counts["correct"] / len(rows),
+        ci95=statistics.wilson(counts["correct"], len(rows)),
+        groups=clustered.groups,
+        ci95_clustered=clustered.ci95,
+        measures=_MEASURES.get(scorer.name, _none)(rows),
+    )
+
+
+def _none(_rows: Sequence[Scored]) -> dict[str, Any]:
+    return {}
+
+
+def _lengths(rows: Sequence[Scored]) -> dict[str, Any]:
+    sizes = sorted(int(row.details["tokens"]) for row in rows if "tokens" in row.details)
+    if not sizes:
+        return {}
+    return {"tokens_mean": sum(sizes) / len(sizes), "tokens_median": sizes[len(sizes) // 2], "tokens_max": sizes[-1]}
+
+
+def _steps(rows: Sequence[Scored]) -> dict[str, Any]:
+    """Step accuracy is ok of all checked steps, coverage checked of all steps, both over all items together.
+
+    `right_answer_wrong_reasoning` and its reverse are counts, with their share of all right and of all wrong answers.
+    """
+    judged = [row.details for row in rows if "reasoning" in row.details]
+    total = {key: sum(int(row[key]) for row in judged) for key in ("steps", "ok", "wrong", "ungrounded", "unchecked")}
+    checked = total["steps"] - total["unchecked"]
+    right = [row for row in judged if row["answer_right"]]
+    wrong = [row for row in judged if not row["answer_right"]]
+    lucky = sum(row["reasoning"] == "wrong" for row in right)
+    slipped = sum(row["reasoning"] == "right" for row in wrong)
+    first = Counter(str(row["first_wrong"]) for row in judged if row["first_wrong"] is not None)
+    return {
+        **total,
+        "step_accuracy": total["ok"] / checked if checked else None,
+        "coverage": checked / total["steps"] if total["steps"] else 0.0,
+        "first_wrong": dict(sorted(first.items(), key=lambda pair: int(pair[0]))),
+        "answers_right": len(right),
+        "right_answer_wrong_reasoning": lucky,
+        "right_answer_wrong_reasoning_share": lucky / len(right) if right else None,
+        "answers_wrong": len(wrong),
+        "wrong_answer_right_reasoning": slipped,
+        "wrong_answer_right_reasoning_share": slipped / len(wrong) if wrong else None,
+    }
+
+
+_MEASURES: dict[str, Callable[[Sequence[Scored]], dict[str, Any]]] = {"steps": _steps, "length": _lengths}

@@ -1,0 +1,213 @@
+"""Against statsmodels and scipy, called here, and against simulations with known truth."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunix_rt import errors, statistics
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import statsmodels.api as sm
+    from statsmodels.stats.multitest import multipletests
+    from statsmodels.stats.proportion import proportion_confint
+    from statsmodels.stats.weightstats import ttost_paired
+
+
+# ── agreement ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 12])
+def test_holm_agrees_with_statsmodels(size: int) -> None:
+    p_values = list(map(float, np.random.default_rng(size).random(size) ** 3))
+    assert statistics.holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)
+
+
+def test_holm_refuses_what_is_no_probability() -> None:
+    with pytest.raises(errors.Invalid, match=r"1\.5"):
+        statistics.holm([0.5, 1.5])
+
+
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_agrees_with_statsmodels_everywhere(rate: tuple[int, int]) -> None:
+    assert statistics.wilson(*rate) == pytest.approx(proportion_confint(*rate, method="wilson"), abs=1e-9)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_the_mid_p_of_scipys_binomial(fixed: int, broken: int) -> None:
+    law = scipy.stats.binom(fixed + broken, 0.5)
+    smaller = min(fixed, broken)
+    assert statistics.mcnemar(fixed, broken) == pytest.approx(2 * law.cdf(smaller) - law.pmf(smaller), abs=1e-10)
+
+
+def _sample(seed: int, groups: int = 12, size: int = 6) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    rng = np.random.default_rng(seed)
+    return rng.random(groups * size), rng.random(groups * size), [k // size for k in range(groups * size)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_clustered_interval_is_statsmodels(seed: int) -> None:
+    values, _, groups = _sample(seed)
+    fit = sm.OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+    found = statistics.mean([float(v) for v in values], groups)
+    assert (found.value, found.standard_error) == pytest.approx((fit.params[0], fit.bse[0]), rel=1e-10)
+    low, high = fit.conf_int()[0]
+    assert found.ci95 == pytest.approx((max(0.0, low), min(1.0, high)), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equivalence_of_independent_pairs_is_statsmodels_tost(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = rng.random(80)
+    after = np.clip(before + rng.normal(0.01, 0.1, 80), 0, 1)
+    estimate = statistics.differences(list(map(float, before)), list(map(float, after)))
+    p_value = ttost_paired(after, before, -0.05, 0.05)[0]
+    assert statistics.equivalence(estimate, 0.05).p_value == pytest.approx(p_value, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_sided_bounds_are_the_t_tests(seed: int) -> None:
+    before, after, _ = _sample(seed)
+    bounds = statistics.one_sided_bounds(statistics.differences(list(map(float, before)), list(map(float, after))))
+    wanted = scipy.stats.ttest_rel(after, before).confidence_interval(0.90)
+    assert bounds == pytest.approx((wanted.low, wanted.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_several_seeds_are_clustered_twice_as_statsmodels_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    effect, groups = rng.normal(0, 0.2, (5, 1)), [k // 4 for k in range(40)]
+    values = rng.random((5, 40)) + effect + np.repeat(rng.normal(0, 0.3, (1, 10)), 4, axis=1)
+    both = np.array([[s, g] for s in range(5) for g in groups])
+    fits = [
+        sm.OLS(values.ravel(), np.ones(200)).fit(cov_type="cluster", cov_kwds={"groups": labels}, use_t=True)
+        for labels in (both, both[:, 0], both[:, 1])
+    ]
+    found = statistics.across_seeds([list(map(float, row)) for row in values], groups)
+    assert found.value == pytest.approx(fits[0].params[0])
+    assert found.standard_error == pytest.approx(max(fit.bse[0] for fit in fits), rel=1e-9)
+    assert found.between == pytest.approx(np.std(values.mean(axis=1), ddof=1))
+
+
+def test_one_seed_tells_nothing_of_other_seeds() -> None:
+    found = statistics.across_seeds([[0.0, 1.0, 1.0, 0.0]], ["a", "a", "b", "b"])
+    assert found.ci95 == (-math.inf, math.inf)
+    assert math.isnan(found.between)
+    with pytest.raises(errors.Invalid, match="every seed"):
+        statistics.across_seeds([[1.0], [1.0, 0.0]], ["a", "b"])
+
+
+def test_the_bootstrap_agrees_with_scipys_where_every_item_is_a_group() -> None:
+    values, _, _ = _sample(3, groups=30, size=1)
+    found = statistics.cluster_bootstrap(list(map(float, values)), range(30), seed=1, draws=20_000)
+    wanted = scipy.stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=1).confidence_interval
+    assert found == pytest.approx((wanted.low, wanted.high), abs=0.006)
+    assert found == statistics.cluster_bootstrap(list(map(float, values)), range(30), seed=1, draws=20_000)
+
+
+def test_the_bootstrap_of_one_group_says_nothing() -> None:
+    assert statistics.cluster_bootstrap([0.0, 1.0], ["a", "a"], seed=0) == (-math.inf, math.inf)
+    with pytest.raises(errors.Invalid, match="no items"):
+        statistics.cluster_bootstrap([], [], seed=0)
+
+
+# ── several attempts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_the_share_of_all_choices_of_k(drawn: tuple[int, int, int]) -> None:
+    n, correct, k = drawn
+    picks = list(combinations([True] * correct + [False] * (n - correct), k))
+    assert statistics.pass_at_k(n, correct, k) == pytest.approx(sum(map(any, picks)) / len(picks))
+
+
+@pytest.mark.parametrize("wrong", [(3, 1, 4), (3, 4, 1), (0, 0, 0)])
+def test_pass_at_k_refuses_impossible_counts(wrong: tuple[int, int, int]) -> None:
+    with pytest.raises(errors.Invalid, match="pass@k"):
+        statistics.pass_at_k(*wrong)
+
+
+def test_the_majority_votes_and_ties_share() -> None:
+    assert statistics.mean_at_k([True, False, True, True]) == 0.75
+    assert statistics.maj_at_k(["4", "4", "5"], [True, True, False]) == 1
+    assert statistics.maj_at_k(["4", "5", None], [True, False, False]) == 0.5
+    assert statistics.maj_at_k([None, None], [False, False]) == 0
+    with pytest.raises(errors.Invalid, match="mean@k"):
+        statistics.mean_at_k([])
+
+
+# ── simulation ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _clustered_worlds(seed: int, worlds: int, groups: int, size: int) -> Iterator[tuple[list[float], list[float], list[int]]]:
+    """Two systems of equal true rates whose items succeed and fail with their template: rates are Beta(2, 2) by group, and
+    each system has its own."""
+    rng = np.random.default_rng(seed)
+    labels = [k // size for k in range(groups * size)]
+    for _ in range(worlds):
+        rates = rng.beta(2, 2, (2, groups, 1))
+        one, other = (rng.random((2, groups, size)) < rates).astype(float).reshape(2, -1).tolist()
+        yield one, other, labels
+
+
+def _rates(seed: int, worlds: int, groups: int, size: int) -> dict[str, float]:
+    covered = found = resampled = naive = 0
+    for one, other, labels in _clustered_worlds(seed, worlds, groups, size):
+        low, high = statistics.mean(one, labels).ci95
+        covered += low <= 0.5 <= high
+        low, high = statistics.wilson(int(sum(one)), len(one))
+        naive += low <= 0.5 <= high
+        found += statistics.paired(one, other, labels).verdict in ("better", "worse")
+        low, high = statistics.cluster_bootstrap([b - a for a, b in zip(one, other, strict=True)], labels, seed, draws=400)
+        resampled += low <= 0 <= high
+    counts = {"covered": covered, "false verdicts": found, "bootstrap covered": resampled, "naive covered": naive}
+    return {name: count / worlds for name, count in counts.items()}
+
+
+def test_clustered_intervals_cover_and_equal_systems_are_rarely_told_apart() -> None:
+    rates = _rates(seed=7, worlds=500, groups=40, size=8)
+    assert 0.93 <= rates["covered"] <= 0.97
+    assert rates["false verdicts"] <= 0.055
+    assert 0.92 <= rates["bootstrap covered"] <= 0.97
+    assert rates["naive covered"] < 0.85  # the control: without groups the same data fail
+
+
+def _family_errors(seed: int, tables: int, adjust: Any) -> float:
+    """The share of tables of six null comparisons in which at least one looks significant."""
+    rng = np.random.default_rng(seed)
+    return sum(min(adjust(list(map(float, rng.random(6))))) < 0.05 for _ in range(tables)) / tables
+
+
+def test_holm_keeps_a_whole_table_at_five_per_cent() -> None:
+    assert _family_errors(3, 4000, statistics.holm) <= 0.055
+    assert _family_errors(3, 4000, list) > 0.2  # the control: unadjusted
+
+
+def test_seeds_as_a_random_effect_cover_where_items_alone_do_not() -> None:
+    rng = np.random.default_rng(11)
+    labels, twice, once, worlds = [k // 5 for k in range(50)], 0, 0, 300
+    for _ in range(worlds):
+        values = (rng.normal(0, 0.1, (5, 1)) + rng.normal(0, 0.3, (5, 50))).tolist()
+        low, high = statistics.across_seeds(values, labels).ci95
+        twice += low <= 0 <= high
+        flat = [value for row in values for value in row]
+        half = 2.26 * statistics.clustered_standard_error(flat, labels * 5)
+        once += abs(sum(flat) / len(flat)) <= half
+    assert twice / worlds >= 0.93
+    assert once / worlds < 0.8
+
+
+@pytest.mark.long
+def test_coverage_and_size_with_many_worlds() -> None:
+    for seed, (groups, size) in enumerate([(20, 12), (40, 25), (100, 5)]):
+        rates = _rates(seed, 10_000, groups, size)
+        assert 0.93 <= rates["covered"] <= 0.97, (groups, size, rates)
+        assert rates["false verdicts"] <= 0.055, (groups, size, rates)
