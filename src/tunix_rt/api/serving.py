@@ -9,12 +9,13 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import select
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -110,8 +111,8 @@ def listen(wanted: Wanted) -> socket.socket:
     return bound
 
 
-def serve(settings: Settings, wanted: Wanted, listening: socket.socket) -> None:
-    """Serve until a signal says stop; then requests under way have some seconds to end."""
+def serve(settings: Settings, wanted: Wanted, listening: socket.socket, make: Callable[..., FastAPI] = make) -> None:
+    """Serve until a signal says stop; then requests under way have some seconds to end. `make` makes the app."""
     port = listening.getsockname()[1]
     bound = Bound(wanted.host, port, wanted.proxy_hosts, wanted.tls)
     log_as_json()
