@@ -9,6 +9,8 @@ from tunix_rt import api
 from tunix_rt.settings import Settings
 from tunix_rt.web import (
     assets,
+    building,
+    datasets,
     intake,
     mistakes,
     trace_form,
@@ -25,6 +27,6 @@ def make(settings: Settings, **options: Any) -> FastAPI:
 def routes() -> tuple[BaseRoute, ...]:
     """Fixed addresses come before those that hold a name."""
     modules = (
-        trace_form, traces, intake,
+        trace_form, traces, intake, building, datasets,
     )  # fmt: skip
     return (*(route for module in modules for route in module.router.routes), Mount("/static", assets.serve))
