@@ -13,6 +13,8 @@ from tunix_rt.web import (
     datasets,
     intake,
     mistakes,
+    run_form,
+    runs,
     trace_form,
     traces,
 )
@@ -27,6 +29,6 @@ def make(settings: Settings, **options: Any) -> FastAPI:
 def routes() -> tuple[BaseRoute, ...]:
     """Fixed addresses come before those that hold a name."""
     modules = (
-        trace_form, traces, intake, building, datasets,
+        trace_form, traces, intake, building, datasets, run_form, runs,
     )  # fmt: skip
     return (*(route for module in modules for route in module.router.routes), Mount("/static", assets.serve))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import orjson
 
@@ -32,7 +32,7 @@ def read(path: Path, most: int = MOST) -> Curve:
     return Curve(tuple(thinned(points, most)), rows[-1] if rows else None, len(whole), len(rows))
 
 
-def finite(value: Any) -> bool:
+def finite(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and math.isfinite(value)
 
 

@@ -31,7 +31,7 @@ def wide_strip(verdicts: Sequence[Verdict], lengths: Sequence[int], width: int =
     """Cells as wide as their steps are long, over a given width at most."""
     whole = sum(lengths) or 1
     room = max(width - GAP * len(lengths), 1)
-    scale = min(room / whole, 0.9)
+    scale = min(room / whole, 2.5)
     return _strip(verdicts, [max(3.0, length * scale) for length in lengths], 14)
 
 

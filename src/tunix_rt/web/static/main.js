@@ -1,37 +1,16 @@
 // What a page does beyond links and forms. Without this file every page still filters, pages and sends its forms.
 import { follow } from "./live.js";
+import { swap } from "./swap.js";
 import "./chart.js";
 
 const $ = (selector, from = document) => from.querySelector(selector);
 const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
 
-let asked = 0;
 let shown = location.href;
 
-// Replace the parts of the page that are marked data-frame by those of another address.
-async function swap(address, how) {
-  const mine = ++asked;
-  let text;
-  try {
-    const answer = await fetch(address, { headers: { accept: "text/html" } });
-    text = await answer.text();
-  } catch {
-    location.assign(address);
-    return;
-  }
-  if (mine !== asked) return;
-  const other = new DOMParser().parseFromString(text, "text/html");
-  const frames = $$("[data-frame]");
-  if (!frames.length || frames.some((frame) => !$(`[data-frame="${frame.dataset.frame}"]`, other))) {
-    location.assign(address);
-    return;
-  }
-  for (const frame of frames) frame.replaceWith($(`[data-frame="${frame.dataset.frame}"]`, other));
-  document.title = other.title;
-  if (how === "push") history.pushState(null, "", address);
-  if (how === "replace") history.replaceState(null, "", address);
+async function go(address, how) {
+  if (!(await swap(address, how))) return;
   shown = location.href;
-  ready(document);
   if (how === "back") fillFilters();
 }
 
@@ -53,7 +32,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-swap]");
   if (link && !event.defaultPrevented && event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey)) {
     event.preventDefault();
-    swap(link.href, "push");
+    go(link.href, "push");
     return;
   }
   const button = event.target.closest("button");
@@ -68,7 +47,7 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.matches("form[data-swap]")) {
     event.preventDefault();
-    swap(addressOf(form), "push");
+    go(addressOf(form), "push");
   } else if (form.dataset.sure && !confirm(form.dataset.sure)) {
     event.preventDefault();
   } else if (form.method === "post") {
@@ -81,17 +60,17 @@ document.addEventListener("input", (event) => {
   const form = event.target.closest("form[data-swap]");
   if (!form || event.target.type !== "search") return;
   clearTimeout(typing);
-  typing = setTimeout(() => swap(addressOf(form), "replace"), 250);
+  typing = setTimeout(() => go(addressOf(form), "replace"), 250);
 });
 
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form[data-swap]");
-  if (form && event.target.type !== "search") swap(addressOf(form), "push");
+  if (form && event.target.type !== "search") go(addressOf(form), "push");
 });
 
 addEventListener("popstate", () => {
   const before = new URL(shown);
-  if (before.pathname === location.pathname && before.search !== location.search) swap(location.href, "back");
+  if (before.pathname === location.pathname && before.search !== location.search) go(location.href, "back");
   shown = location.href;
 });
 
@@ -168,9 +147,5 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-function ready(root) {
-  for (const log of $$("[data-log]", root)) log.scrollTop = log.scrollHeight;
-}
-
-ready(document);
+for (const log of $$("[data-log]")) log.scrollTop = log.scrollHeight;
 follow();
