@@ -10,9 +10,14 @@ from tunix_rt.settings import Settings
 from tunix_rt.web import (
     assets,
     building,
+    comparing,
     datasets,
+    evaluations,
+    evidence,
     intake,
     mistakes,
+    models,
+    overview,
     run_form,
     runs,
     trace_form,
@@ -29,6 +34,7 @@ def make(settings: Settings, **options: Any) -> FastAPI:
 def routes() -> tuple[BaseRoute, ...]:
     """Fixed addresses come before those that hold a name."""
     modules = (
-        trace_form, traces, intake, building, datasets, run_form, runs,
+        overview, trace_form, traces, intake, building, datasets, run_form, runs, evaluations, comparing, evidence, models,
     )  # fmt: skip
-    return (*(route for module in modules for route in module.router.routes), Mount("/static", assets.serve))
+    found = [route for module in modules for route in module.router.routes]
+    return (*sorted(found, key=lambda route: "{" in str(getattr(route, "path", ""))), Mount("/static", assets.serve))
