@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Form, Query
@@ -27,7 +27,7 @@ LARGEST = 1_000_000  # bytes of one JSON file of a bundle that a page reads
 
 
 class VerifyQuery(queries.Query):
-    depth: Literal[0, 1] | None = None
+    depth: Annotated[int, Field(ge=0, le=evidence.DEEPEST)] | None = None
 
 
 class ToPack(BaseModel):

@@ -131,8 +131,8 @@ def outcome(run: Run) -> str:
     result = run.result or {}
     if run.kind == "train" and curves.finite(result.get("loss")):
         return f"loss {result['loss']:.4f}"
-    if run.kind == "eval" and curves.finite(result.get("accuracy")) and result.get("ci95"):
-        return f"{wording.percent(result['accuracy'])} ({wording.interval(result['ci95'])})"
+    if run.kind == "eval" and curves.finite(result.get("accuracy")) and result.get("ci95_clustered"):
+        return f"{wording.percent(result['accuracy'])} ({wording.interval(result['ci95_clustered'])})"
     return ""
 
 

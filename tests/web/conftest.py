@@ -1,0 +1,57 @@
+"""Two workspaces: one in which everything has happened once, and an empty one for whoever starts."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import filled
+import pytest
+from fastapi import FastAPI
+from seen import Pages
+
+import asking
+from tunix_rt import web
+from tunix_rt.settings import Settings
+
+
+class Lab(NamedTuple):
+    """`ids` names what is in it; see `filled.fill`."""
+
+    settings: Settings
+    ids: dict[str, str]
+
+
+def closed(app: FastAPI) -> None:
+    app.state.service.store.close()
+    app.state.service.audit.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A filled workspace that tests only add to."""
+    settings = Settings(home=tmp_path_factory.mktemp("lab"))
+    return Lab(settings, filled.fill(settings))
+
+
+@pytest.fixture(scope="session")
+def app(lab: Lab) -> Iterator[FastAPI]:
+    made = web.make(lab.settings)
+    yield made
+    closed(made)
+
+
+@pytest.fixture(scope="session")
+def pages(app: FastAPI) -> Pages:
+    return Pages(asking.owner(app))
+
+
+@pytest.fixture
+def fresh_app(home: Callable[[str], Settings]) -> Iterator[FastAPI]:
+    """Over an empty workspace."""
+    made = web.make(home("sqlite"))
+    yield made
+    closed(made)
+
+
+@pytest.fixture
+def fresh(fresh_app: FastAPI) -> Pages:
+    return Pages(asking.owner(fresh_app))
