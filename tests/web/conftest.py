@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import browsing
 import filled
 import pytest
+from browsing import Served, Watched
 from fastapi import FastAPI
+from playwright.sync_api import Browser
 from seen import Pages
 
 import asking
@@ -55,3 +58,25 @@ def fresh_app(home: Callable[[str], Settings]) -> Iterator[FastAPI]:
 @pytest.fixture
 def fresh(fresh_app: FastAPI) -> Pages:
     return Pages(asking.owner(fresh_app))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with browsing.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def served(lab: Lab) -> Iterator[Served]:
+    made = Served(lab.settings)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def watched(chromium: Browser, served: Served) -> Iterator[Watched]:
+    """A browser that is let into the filled workspace; nothing may have left the server or landed in the console."""
+    made = Watched(chromium, served)
+    yield made
+    made.context.close()
+    assert made.troubles == []
