@@ -10,8 +10,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tunix_rt import access, errors
-from tunix_rt.api import serving
+from tunix_rt import access, errors, values
 from tunix_rt.settings import Settings
 
 FLAGS = (
@@ -48,10 +47,12 @@ class Served:
         end = time.monotonic() + 60
         while time.monotonic() < end and self._process.poll() is None:
             with suppress(errors.Mistake, httpx.TransportError):
-                self.base = serving.announced(self.settings)
-                httpx.get(f"{self.base}/healthz")
-                self.port = int(self.base.rpartition(":")[2])
-                return
+                found = values.read_json(self.settings.home / "serve.json")
+                if found["pid"] == self._process.pid:  # another server may have announced itself here
+                    self.base = found["url"]
+                    httpx.get(f"{self.base}/healthz")
+                    self.port = int(self.base.rpartition(":")[2])
+                    return
             time.sleep(0.05)
         raise AssertionError((self.settings.home / "serve.log").read_text())
 
