@@ -41,6 +41,7 @@ class Served:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tunix_rt.cli", "serve", "--port", str(self.port), "--home", str(self.settings.home)]
+        self.settings.home.mkdir(parents=True, exist_ok=True)
         log = (self.settings.home / "serve.log").open("ab")
         self._process = subprocess.Popen([*command, *(() if self._worker else ("--no-worker",))], stderr=log)
         log.close()

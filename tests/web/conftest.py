@@ -60,7 +60,7 @@ def fresh(fresh_app: FastAPI) -> Pages:
     return Pages(asking.owner(fresh_app))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # closed before the next module: Playwright's loop and the in-process client do not mix
 def chromium() -> Iterator[Browser]:
     with browsing.chromium() as browser:
         yield browser

@@ -54,7 +54,7 @@ def test_from_an_empty_workspace_to_verified_evidence(new_user: Watched, tmp_pat
     build(page, "tiny-sums-eval")
     build(page, "tiny-sums")
     page.get_by_role("link", name="Train on it").click()
-    page.get_by_label("epochs").fill("6")
+    page.get_by_label("epochs").fill("3")
     page.get_by_role("button", name="Start").click()
     expect(page.locator("[data-tile=step]")).not_to_have_text("0", timeout=SECONDS)
     line = page.locator("loss-chart path.smooth")

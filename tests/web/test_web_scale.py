@@ -25,9 +25,7 @@ LISTS = ("/traces", "/traces?q=ledger+7", "/traces?source=many", "/traces?after=
 
 def trace(i: int) -> Trace:
     steps = tuple(Step(i=k, type="compute", content=f"{i} + {k} = {i + k}") for k in range(1, 5))
-    return Trace(
-        prompt=f"The ledger {i % 97} holds {i} marks; four more come one by one.", steps=steps, final_answer=str(i + 4)
-    )
+    return Trace(prompt=f"The ledger {i % 97} holds {i} marks; four more come.", steps=steps, final_answer=str(i + 4))
 
 
 @pytest.fixture(scope="module")
