@@ -6,7 +6,7 @@ REFERENCE := $(BIN)/python -m typer tunix_rt.cli utils docs --name tunix-rt --ti
 SERVICE := $(BIN)/python -m tunix_rt.api
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test test-long check serve bench docs setup dev lock clean
+.PHONY: demo test test-long check serve bench docs screenshots setup dev lock clean
 
 demo: setup  ## the main job end to end; QUICK=1 for a short one
 	$(BIN)/tunix-rt demo $(if $(QUICK),--quick)
@@ -39,6 +39,9 @@ serve: setup  ## the HTTP service with one worker; ARGS="--port 9000"
 docs: dev  ## write the generated references again
 	$(REFERENCE) > docs/cli.md
 	$(SERVICE) > docs/api.md
+
+screenshots: dev  ## the pictures in docs/images, from a finished demo: HOME_OF_DEMO=DIR
+	PYTHONPATH=tests/web $(BIN)/python tests/web/shots.py $(HOME_OF_DEMO)
 
 setup: .venv/.train  ## only the virtual environment for running
 

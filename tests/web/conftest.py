@@ -1,31 +1,19 @@
 """Two workspaces: one in which everything has happened once, and an empty one for whoever starts."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import browsing
 import filled
 import pytest
 from browsing import Served, Watched
 from fastapi import FastAPI
+from filled import Lab, closed
 from playwright.sync_api import Browser
 from seen import Pages
 
 import asking
 from tunix_rt import web
 from tunix_rt.settings import Settings
-
-
-class Lab(NamedTuple):
-    """`ids` names what is in it; see `filled.fill`."""
-
-    settings: Settings
-    ids: dict[str, str]
-
-
-def closed(app: FastAPI) -> None:
-    app.state.service.store.close()
-    app.state.service.audit.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 stages over a launcher that writes what an engine would, in no time. What a model "said" is made up; nothing else is."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI
 
 from tunix_rt import datasets, jobs, models, runs, scoring, store, traces, values
 from tunix_rt.jobs import Batch, GenerateJob, Lora, TrainConfig, TrainJob
@@ -20,6 +22,18 @@ WRONG = Trace(
     steps=(Step(i=1, type="plan", content="multiply the price by the count"), Step(i=2, type="compute", content="3 * 4 = 13")),
     final_answer="$13",
 )
+
+
+class Lab(NamedTuple):
+    """`ids` names what is in it; see `fill`."""
+
+    settings: Settings
+    ids: dict[str, str]
+
+
+def closed(app: FastAPI) -> None:
+    app.state.service.store.close()
+    app.state.service.audit.close()
 
 
 class Recorded:

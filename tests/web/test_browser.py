@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import Served, Watched
-from filled import config
+from filled import Lab, config
 from playwright.sync_api import Page, expect
 from test_pages import addresses
 
-from conftest import Lab
 from tunix_rt import runs, store
 from tunix_rt.runs import ProbeSpec
 from tunix_rt.runs.leases import launched

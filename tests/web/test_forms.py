@@ -6,11 +6,11 @@ from pathlib import Path
 import filled
 import pytest
 from fastapi import FastAPI
+from filled import Lab
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from seen import Page, Pages
 
-from conftest import Lab
 from tunix_rt import datasets, errors, runs
 from tunix_rt.jobs import TrainConfig, read_config
 from tunix_rt.runs import ProbeSpec, TrainSpec

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from filled import Lab
 from seen import HTML, Pages
 
 import asking
-from conftest import Lab
 from tunix_rt import access, api
 from tunix_rt.api.guard import paths
 from tunix_rt.api.policy import POLICY

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 from fastapi import FastAPI
+from filled import Lab, closed
 from seen import Pages
 from sqlalchemy import event
 from test_pages import addresses
 
 import asking
-from conftest import Lab, closed
 from tunix_rt import web
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Step, Trace, stored
