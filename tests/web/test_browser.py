@@ -246,3 +246,24 @@ def test_a_probe_is_cancelled_by_its_button(watched: Watched, lab: Lab) -> None:
     page.get_by_role("button", name="Cancel run").click()
     expect(page.locator("[data-state]")).to_have_text("cancelled")
     opened.close()
+
+
+def test_an_evaluations_progress_is_counted_while_it_goes_on(watched: Watched, lab: Lab) -> None:
+    """It has no metrics to follow, so the page asks the server for its figures."""
+    opened, worker = store.open_store(lab.settings), str(uuid.uuid4())
+    asked = runs.resolve(lab.settings, runs.EvalSpec(model="tiny", evalset="tiny-sums-eval", max_new_tokens=7))
+    with opened.unit_of_work() as connection:
+        made = runs.submit(connection, asked, priority=9)
+        runs.register(connection, worker, host="here", boot_id="b", pid=1, slots=1)
+        run = runs.claim(connection, worker, lease=300, host="here", only=made.run_id) or made
+        launched(connection, run, "recorded", {})
+    path = run.dir(lab.settings) / "generations.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"{}\n" * 3)
+    page = watched.goto(f"/runs/{run.run_id}")
+    expect(page.locator("[data-tile=step]")).to_have_text("3")
+    path.write_bytes(b"{}\n" * 11)
+    expect(page.locator("[data-tile=step]")).to_have_text("11", timeout=15_000)
+    with opened.unit_of_work() as connection:
+        runs.finish(connection, run, runs.Outcome("failed", "exception", "it was told to"))
+    opened.close()
