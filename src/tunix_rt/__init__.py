@@ -31,5 +31,6 @@ One module a stage, in the order of the flow:
     reports       7b  a run told on one page
     worker        claim -> act through a launcher -> record
     api           the service: JSON over HTTP, safe by default
+    web           pages for people, over the same stages
     cli           every command
 """

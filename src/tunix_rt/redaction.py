@@ -51,8 +51,3 @@ class Redactor:
         if isinstance(data, dict):
             return {key: self.data(value) for key, value in data.items()}
         return [self.data(value) for value in data] if isinstance(data, (list, tuple)) else data
-
-
-def secret_in(text: str) -> bool:
-    """Whether something in it has the form of a key, or is an address with a password."""
-    return bool(_FORMS.search(text) or _ADDRESS.search(text))

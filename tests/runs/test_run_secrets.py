@@ -12,7 +12,7 @@ import pytest
 from asking import bearing
 from tunix_rt import access, api, runs, store, values
 from tunix_rt.launchers import environment
-from tunix_rt.redaction import Redactor, secret_in
+from tunix_rt.redaction import Redactor
 from tunix_rt.runs import Outcome, ProbeSpec
 from tunix_rt.settings import Settings
 
@@ -115,7 +115,6 @@ def test_values_that_the_environment_names_secret_are_hidden_whatever_they_look_
 )
 def test_ordinary_lines_stay_as_they_are(text: str, tmp_path: Path) -> None:
     assert Redactor(tmp_path, {})(text) == text
-    assert not secret_in(text)
 
 
 @pytest.mark.parametrize("part", ["eyJ", "sk-", "://a:", "token=", "-----BEGIN PRIVATE KEY-----", "Bearer ", "hf_a"])

@@ -3,7 +3,7 @@
 `make` is the app, `serving` runs it; `policy` is the one table that decides who may call what.
 """
 
-from tunix_rt.api.app import document, make
+from tunix_rt.api.app import Pages, document, make
 from tunix_rt.api.service import PORT, Bound
 
-__all__ = ["PORT", "Bound", "document", "make"]
+__all__ = ["PORT", "Bound", "Pages", "document", "make"]

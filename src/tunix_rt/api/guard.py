@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunix_rt import access, errors
 from tunix_rt.access import Principal
-from tunix_rt.api import audit, bodies, replies
+from tunix_rt.api import audit, bodies
 from tunix_rt.api.policy import POLICY, Rule
 from tunix_rt.api.replies import Denied
 from tunix_rt.api.service import Service
@@ -38,7 +38,7 @@ HEADERS = [
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]  # fmt: skip
@@ -119,7 +119,6 @@ class Guard:
         self._app, self._service, self._routes, self._policy = app, service, routes, policy
         self._site: Site | None = None
         self._names = service.bound.names
-        self._home = str(service.settings.home)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -145,15 +144,16 @@ class Guard:
             allowed = await bodies.admitted(rule, asked.headers, receive)
             await self._app(scope, allowed, sending)
         except errors.Mistake as mistake:
+            scope["principal"] = asked.principal
             if not asked.status:
-                await replies.problem(mistake, self._home)(scope, receive, sending)
+                await self._service.told(scope, mistake)(scope, receive, sending)
         except ClientDisconnect:
             asked.status = asked.status or 499
         except Exception:
             log.exception("failed", extra={"told": {"request": asked.id, "route": asked.template}})
             if not asked.status:
                 failed = errors.Failed(f"this went wrong inside the service; its log tells more under request {asked.id}.")
-                await replies.problem(failed, self._home)(scope, receive, sending)
+                await self._service.told(scope, failed)(scope, receive, sending)
         finally:
             self._record(asked, scope)
 

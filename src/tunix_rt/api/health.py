@@ -85,7 +85,7 @@ async def login(here: Here, code: Annotated[str, Query(max_length=100)] = "") ->
     cookie = await to_thread.run_sync(here.sessions.swapped, code)
     if cookie is None:
         raise Denied(403, "bad_code", "this code was used, or is older than a minute; run `tunix-rt open` again.")
-    response = RedirectResponse("/api", 303)
+    response = RedirectResponse("/", 303)
     response.set_cookie(COOKIE, cookie, COOKIE_SECONDS, path="/", httponly=True, samesite="strict", secure=here.bound.secure)
     return response
 

@@ -1,7 +1,7 @@
 """What leaves the service as JSON: results, and every mistake in one form, whoever found it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from tunix_rt import errors
 
@@ -94,15 +95,15 @@ def _said(found: Mapping[str, Any]) -> str:
     return str(found["msg"])
 
 
-def handler(home: str) -> Any:
-    """One handler for every exception that means an answer."""
+def handler(told: Callable[[Scope, errors.Mistake], Response]) -> Any:
+    """One handler for every exception that means an answer; `told` makes a response of the mistake."""
 
-    async def answer(_request: Request, error: Exception) -> Response:
+    async def answer(request: Request, error: Exception) -> Response:
         if isinstance(error, RequestValidationError):
-            return problem(of_validation(error), home)
+            return told(request.scope, of_validation(error))
         if isinstance(error, HTTPException):
-            return problem(of_framework(error), home)
+            return told(request.scope, of_framework(error))
         assert isinstance(error, errors.Mistake)
-        return problem(error, home)
+        return told(request.scope, error)
 
     return answer

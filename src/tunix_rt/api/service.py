@@ -1,15 +1,18 @@
 """What every endpoint may use: the workspace, its database, who is let in, and what is measured."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, NamedTuple
 
 from fastapi import Depends
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
 
-from tunix_rt import access
+from tunix_rt import access, errors
 from tunix_rt.access import Principal
+from tunix_rt.api import replies
 from tunix_rt.api.audit import Audit
 from tunix_rt.api.measures import Measures
 from tunix_rt.api.replies import Denied
@@ -49,14 +52,29 @@ class Bound(NamedTuple):
 class Service:
     """One for each app. To be ready, `least_free` bytes of disk must be free and, if `needs_worker`, a worker live."""
 
-    def __init__(self, settings: Settings, store: Store, bound: Bound, *, least_free: int, needs_worker: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        bound: Bound,
+        *,
+        least_free: int,
+        needs_worker: bool,
+        page: Callable[[Scope, errors.Mistake], Response | None] | None = None,
+    ) -> None:
         self.settings, self.store, self.bound = settings, store, bound
         self.least_free, self.needs_worker = least_free, needs_worker
         self.sessions = Sessions(store, access.owner_token(settings))
         self.audit = Audit(settings.home / "audit.jsonl")
         self.measures = Measures(store)
         self.redact = Redactor(settings.home)
+        self._page = page
         self._heavy = threading.BoundedSemaphore(HEAVY)
+
+    def told(self, scope: Scope, mistake: errors.Mistake) -> Response:
+        """The mistake as a page where one is asked for and there are pages, else as JSON."""
+        page = self._page(scope, mistake) if self._page else None
+        return page or replies.problem(mistake, str(self.settings.home))
 
     @contextmanager
     def heavy(self) -> Iterator[None]:

@@ -7,12 +7,13 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import select
 
 from tunix_rt import access, errors, logs, store, values
@@ -106,8 +107,8 @@ def listen(wanted: Wanted) -> socket.socket:
     return bound
 
 
-def serve(settings: Settings, wanted: Wanted, listening: socket.socket) -> None:
-    """Serve until a signal says stop; then requests under way have some seconds to end."""
+def serve(settings: Settings, wanted: Wanted, listening: socket.socket, make: Callable[..., FastAPI] = make) -> None:
+    """Serve until a signal says stop; then requests under way have some seconds to end. `make` makes the app."""
     port = listening.getsockname()[1]
     bound = Bound(wanted.host, port, wanted.proxy_hosts, wanted.tls)
     logs.to_stderr()

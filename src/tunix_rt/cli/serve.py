@@ -37,7 +37,8 @@ def serve(
     worker: Annotated[bool, typer.Option(help="Also start a worker that carries out runs.")] = True,
 ) -> None:
     """The HTTP service, with one worker. Stops on Ctrl-C; runs that are under way go on and are adopted at the next start."""
-    from tunix_rt.api import serving  # noqa: PLC0415  # a web server that no other command needs
+    from tunix_rt import web  # noqa: PLC0415  # a web server that no other command needs
+    from tunix_rt.api import serving  # noqa: PLC0415
 
     wanted = serving.Wanted(host, port, tuple(proxy_host or ()), tls_certificate, tls_key, worker and _worker_exists())
     serving.check_bind(surface.settings, wanted)
@@ -49,7 +50,7 @@ def serve(
     )
     with _working(surface, wanted.needs_worker):
         try:
-            serving.serve(surface.settings, wanted, listening)
+            serving.serve(surface.settings, wanted, listening, web.make)
         except KeyboardInterrupt:
             surface.say("stopped")
 

@@ -1,0 +1,419 @@
+"""`/leaderboard`, one evaluation with its answers, and asking for another."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tunix_rt import checking, comparisons, errors, evals, models, runs
+from tunix_rt.api.evaluations import EvaluationId
+from tunix_rt.api.runs import RUN_ID, RunId
+from tunix_rt.api.service import Here
+from tunix_rt.comparisons import Evaluation, EvaluationSummary
+from tunix_rt.jobs import Device, TrainJob, read
+from tunix_rt.runs import EvalSpec, Run
+from tunix_rt.scoring import Outcome, Prediction, ScoreRow
+from tunix_rt.settings import Settings
+from tunix_rt.statistics import Verdict
+from tunix_rt.traces import Step, Trace
+from tunix_rt.web import items, marks, queries, rendering, verdicts, wording
+from tunix_rt.web import runs as run_pages
+from tunix_rt.web.marks import Interval, Strip
+from tunix_rt.web.verdicts import Judged
+
+router = APIRouter(include_in_schema=False)
+PAGE = 50
+TIED = 40  # evaluations of a set that are held against its best
+OUTCOMES: tuple[Outcome, ...] = ("correct", "wrong", "unparseable", "truncated")
+
+
+class BoardQuery(queries.Query):
+    evalset: Annotated[str, Field(max_length=200)] | None = None
+
+
+class PredictionQuery(queries.Query):
+    outcome: Outcome | None = None
+    item: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None
+    after: Annotated[int, Field(ge=0, le=10**9)] = 0
+
+
+class NewQuery(queries.Query):
+    evalset: Annotated[str, Field(pattern=items.PATTERN)] | None = None
+    run: Annotated[str, Field(pattern=RUN_ID)] | None = None
+
+
+class OfRun(BaseModel):
+    """Evaluate a run, and its base model on the same items."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    evalset: str = Field(pattern=items.PATTERN)
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_new_tokens: Annotated[int, Field(ge=1, le=8_192)] = 160
+    device: Device = "auto"
+
+
+class Asked(OfRun):
+    what: str = Field(max_length=200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardRow:
+    """`rank` is shared by what cannot be told apart from the first of it; `tie` says so."""
+
+    rank: str
+    tie: bool
+    label: str
+    evaluation_id: str
+    run_id: str | None
+    bundle: str | None
+    accuracy: str
+    interval: str
+    mark: Interval
+    lenient: str
+    n: int
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """One evaluation set: rows of one instruction and the same items can be compared, best first."""
+
+    evalset: str
+    digest: str
+    n: int
+    rows: tuple[BoardRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardView:
+    evalsets: tuple[str, ...]
+    evalset: str | None
+    boards: tuple[Board, ...]
+
+
+@router.get("/leaderboard")
+def leaderboard(request: Request, here: Here, query: Annotated[BoardQuery, Query()]) -> Response:
+    found = run_pages.summaries(here.settings)
+    view = BoardView(
+        evalsets=tuple(sorted({one.evalset for one in found})),
+        evalset=query.evalset,
+        boards=tuple(boards(here.settings, [one for one in found if query.evalset in (None, one.evalset)])),
+    )
+    command = wording.command("runs", "list", kind="eval")
+    return rendering.page(request, "leaderboard.html", view, title="Leaderboard", command=command)
+
+
+def boards(settings: Settings, found: Iterable[EvaluationSummary]) -> Iterable[Board]:
+    def key(one: EvaluationSummary) -> tuple[str, str, str, int]:
+        return one.evalset, one.evalset_digest, one.instruction_digest, one.n
+
+    for (evalset, digest, _, n), group in itertools.groupby(sorted(found, key=key), key):
+        ranked = sorted(group, key=lambda one: (-one.accuracy, one.evaluation_id))
+        yield Board(evalset=evalset, digest=digest[:12], n=n, rows=tuple(_ranked(settings, ranked)))
+
+
+def _ranked(settings: Settings, ranked: Sequence[EvaluationSummary]) -> Iterable[BoardRow]:
+    """Each is held, item by item, against the first of the rank before it: only what can be told apart starts a new rank."""
+    leader, rank = ranked[0], 1
+    for place, one in enumerate(ranked, start=1):
+        verdict: Verdict | None = None
+        if place > 1 and place <= TIED:
+            verdict = _against(settings, leader.evaluation_id, one.evaluation_id)
+            if verdict == "worse":
+                leader, rank = one, place
+        tied = verdict in ("cannot tell", "equivalent")
+        yield board_row(settings, one, rank, tied, verdict or "")
+
+
+def board_row(settings: Settings, one: EvaluationSummary, rank: int, tie: bool, verdict: str) -> BoardRow:
+    row = run_pages.evaluation_row(one)
+    packed = one.run_id is not None and (settings.evidence / f"{one.run_id}.zip").is_file()
+    return BoardRow(
+        rank=f"{rank}=" if tie else str(rank),
+        tie=tie,
+        label=one.label,
+        evaluation_id=one.evaluation_id,
+        run_id=one.run_id,
+        bundle=one.run_id if packed else None,
+        accuracy=row.accuracy,
+        interval=row.interval,
+        mark=row.mark,
+        lenient=wording.percent(one.lenient.accuracy),
+        n=one.n,
+        verdict={"cannot tell": "cannot be told apart", "equivalent": "as good within 5 points"}.get(verdict, ""),
+    )
+
+
+def _against(settings: Settings, baseline: str, candidate: str) -> Verdict | None:
+    """None where the two are not comparable, because they are not of the same items."""
+    try:
+        return _compared(settings.evals, baseline, candidate)
+    except errors.Invalid:
+        return None
+
+
+@lru_cache(maxsize=1_000)
+def _compared(folder: Path, baseline: str, candidate: str) -> Verdict:
+    """Evaluations never change, so neither does this."""
+    one, other = (comparisons.load(folder / name) for name in (baseline, candidate))
+    return comparisons.compare(one, other).verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRow:
+    href: str
+    item: str
+    prompt: str
+    strip: Strip | None
+    expected: str
+    answer: str
+    outcome: Outcome
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerView:
+    """One item with all that was said to it."""
+
+    item: str
+    prompt: str
+    output: str
+    expected: str
+    answer: str
+    outcome: Outcome
+    lenient: Outcome
+    finish: str
+    judged: Judged | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationView:
+    evaluation_id: str
+    label: str
+    evalset: str
+    run_id: str | None
+    counts: tuple[tuple[str, int], ...]
+    readings: tuple[tuple[str, str, str, Interval], ...]
+    facts: tuple[tuple[str, str], ...]
+    outcome: str | None
+    item: AnswerView | None
+    rows: tuple[AnswerRow, ...]
+    found: int
+    first: str | None
+    further: str | None
+
+
+@router.get("/evaluations/{evaluation_id}")
+def show(request: Request, here: Here, evaluation_id: EvaluationId, query: Annotated[PredictionQuery, Query()]) -> Response:
+    evaluation = load(here.settings, evaluation_id)
+    view = evaluation_view(evaluation, query)
+    what = evaluation.summary.run_id or evaluation.summary.model
+    command = wording.command("eval", what, on=evaluation.summary.evalset)
+    return rendering.page(
+        request, "evaluation.html", view, title=f"{view.label} on {view.evalset}", command=command, up="/leaderboard"
+    )
+
+
+def load(settings: Settings, evaluation_id: str) -> Evaluation:
+    """Not by `evals.find`: what comes from an address is no path."""
+    folder = settings.evals / evaluation_id
+    if not (folder / "summary.json").is_file():
+        raise errors.NotFound(f"no finished evaluation {evaluation_id!r}.", evaluation=evaluation_id)
+    return comparisons.load(folder)
+
+
+def evaluation_view(evaluation: Evaluation, query: PredictionQuery) -> EvaluationView:
+    summary = evaluation.summary
+    path = f"/evaluations/{summary.evaluation_id}"
+    pairs = [
+        pair for pair in zip(evaluation.scores, evaluation.predictions, strict=True) if query.outcome in (None, pair[0].strict)
+    ]
+    shown = pairs[query.after : query.after + PAGE]
+    more = len(pairs) > query.after + PAGE
+    one = next((pair for pair in pairs if query.item and pair[0].item.startswith(query.item)), None)
+    return EvaluationView(
+        evaluation_id=summary.evaluation_id,
+        label=summary.label,
+        evalset=summary.evalset,
+        run_id=summary.run_id,
+        counts=tuple((outcome, getattr(summary, outcome)) for outcome in OUTCOMES),
+        readings=tuple(_readings(summary)),
+        facts=_facts(summary),
+        outcome=query.outcome,
+        item=answer_view(*one) if one else None,
+        rows=tuple(_answer_row(path, query, *pair) for pair in shown),
+        found=len(pairs),
+        first=query.link(path, after=None, item=None) if query.after else None,
+        further=query.link(path, after=query.after + PAGE, item=None) if more else None,
+    )
+
+
+def _readings(summary: EvaluationSummary) -> Iterable[tuple[str, str, str, Interval]]:
+    """(reading, share, its interval in words, its mark)."""
+    for name, accuracy, ends in (
+        ("Strict, clustered by template", summary.accuracy, summary.ci95_clustered),
+        ("Strict, items on their own", summary.accuracy, summary.ci95),
+        ("Lenient, items on their own", summary.lenient.accuracy, summary.lenient.ci95),
+    ):
+        told = f"{wording.percent(accuracy)}, 95 % interval {wording.interval(ends)}"
+        yield name, wording.percent(accuracy), wording.interval(ends), marks.interval(accuracy, ends, told)
+
+
+def _facts(summary: EvaluationSummary) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Items", wording.whole(summary.n)),
+        ("Template groups", wording.whole(summary.groups)),
+        ("Model digest", summary.model_digest[:12]),
+        ("Adapter digest", summary.adapter_digest[:12] if summary.adapter_digest else "none: the base"),
+        ("Set digest", summary.evalset_digest[:12]),
+        ("Tokens", wording.whole(summary.tokens)),
+        ("Took", wording.seconds(summary.seconds)),
+    )
+
+
+def _answer_row(path: str, query: PredictionQuery, score: ScoreRow, said: Prediction) -> AnswerRow:
+    trace = as_trace(score, said)
+    return AnswerRow(
+        href=query.link(path, item=score.item[:16]),
+        item=score.item[:8],
+        prompt=wording.short(said.prompt, 110),
+        strip=verdicts.strip(checking.check(trace)) if trace else None,
+        expected=wording.short(score.expected, 24),
+        answer=wording.short(score.answer or "", 24),
+        outcome=score.strict,
+        tokens=said.tokens,
+    )
+
+
+def answer_view(score: ScoreRow, said: Prediction) -> AnswerView:
+    trace = as_trace(score, said)
+    return AnswerView(
+        item=score.item,
+        prompt=said.prompt,
+        output=said.output,
+        expected=score.expected,
+        answer=score.answer or "",
+        outcome=score.strict,
+        lenient=score.lenient,
+        finish=said.finish,
+        judged=verdicts.judged(trace) if trace else None,
+    )
+
+
+def as_trace(score: ScoreRow, said: Prediction) -> Trace | None:
+    """What was said, as the checker reads it; None when no steps were read from it."""
+    steps = [text for text in said.steps if text.strip() and "\x00" not in text][:1_000]
+    answer = score.answer if score.answer and score.answer.strip() else "-"
+    if not steps or "\x00" in said.prompt + answer:
+        return None
+    numbered = tuple(Step(i=i, type="compute", content=text[:20_000]) for i, text in enumerate(steps, start=1))
+    return Trace(prompt=said.prompt[:50_000], steps=numbered, final_answer=answer[:50_000])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewView:
+    choices: tuple[tuple[str, str], ...]
+    chosen: str | None
+    evalsets: tuple[str, ...]
+    evalset: str | None
+    problem: str
+
+
+@router.get("/evaluations/new")
+def new(request: Request, here: Here, query: Annotated[NewQuery, Query()]) -> Response:
+    return _form(request, here, query.run, query.evalset)
+
+
+def _form(
+    request: Request, here: Here, chosen: str | None, evalset: str | None, problem: str = "", status: int = 200
+) -> Response:
+    with here.store.reading() as connection:
+        trained = runs.listed(connection, state="completed", kind="train", limit=200).data
+    base = [(name, f"{name} (base)") for name in models.SOURCES]
+    tuned = [(run.run_id, f"{run_pages.name(run)}, {run_pages.about(run)} ({run.run_id})") for run in trained]
+    there = sorted(path.parent.name for path in here.settings.datasets.glob("*/manifest.json"))
+    view = NewView(
+        choices=(*tuned, *base),
+        chosen=chosen,
+        evalsets=tuple(sorted(there, key=lambda name: "eval" not in name)),
+        evalset=evalset,
+        problem=problem,
+    )
+    command = wording.command("eval", chosen or "RUN_OR_MODEL", on=evalset or "EVALSET")
+    return rendering.page(
+        request, "evaluation_form.html", view, title="New evaluation", command=command, up="/leaderboard", status=status
+    )
+
+
+@router.post("/evaluations")
+def create(request: Request, here: Here, form: Annotated[Asked, Form()]) -> Response:
+    try:
+        if form.what in models.SOURCES:
+            made = submit(here, spec(here, form, form.what, None))
+        else:
+            with here.store.reading() as connection:
+                run = runs.get(connection, form.what)
+            made = submit(here, spec(here, form, None, run))
+    except (errors.Invalid, errors.NotFound, errors.Missing) as mistake:
+        return _form(request, here, form.what, form.evalset, mistake.message, mistake.status)
+    return RedirectResponse(f"/runs/{made.run_id}", 303)
+
+
+@router.post("/runs/{run_id}/evaluate")
+def evaluate_run(here: Here, run_id: RunId, form: Annotated[OfRun, Form()]) -> Response:
+    """Queues two evaluations of one question, of the base model and of the run; leads to the run's own."""
+    with here.store.reading() as connection:
+        run = runs.get(connection, run_id)
+    tuned = spec(here, form, None, run)
+    submit(here, tuned.model_copy(update={"run_id": None, "adapter_digest": None, "tuned_by": None}))
+    return RedirectResponse(f"/runs/{submit(here, tuned).run_id}", 303)
+
+
+def spec(here: Here, form: OfRun, model: str | None, run: Run | None) -> EvalSpec:
+    """The question, with the instruction that the run was trained with."""
+    rest = {key: value for key, value in form.model_dump(exclude={"what"}).items() if value is not None}
+    if run is None:
+        models.source(str(model))
+        if not (here.settings.models / str(model) / "manifest.json").is_file():
+            with here.heavy():
+                models.prepare(here.settings, str(model))
+        asked = EvalSpec(model=str(model), **rest)
+    else:
+        folder = run.dir(here.settings)
+        if not (folder / "run.json").is_file():
+            raise errors.NotFound(f"run {run.run_id} has not finished, so there is nothing to evaluate.", run=run.run_id)
+        trained, job = runs.load(folder), read(folder)[0]
+        assert isinstance(job, TrainJob)
+        asked = EvalSpec(
+            model=trained.model,
+            model_digest=trained.model_digest,
+            run_id=trained.run_id,
+            adapter_digest=trained.adapter_digest,
+            tuned_by=trained.name,
+            instruction=job.config.instruction,
+            **rest,
+        )
+    found = runs.resolve(here.settings, asked)
+    assert isinstance(found, EvalSpec)
+    return found
+
+
+def submit(here: Here, asked: EvalSpec) -> Run:
+    """The same question is answered once; one that ended without an answer is asked again."""
+    with here.store.unit_of_work() as connection:
+        run = runs.submit(connection, asked, dedup_key=f"eval:{asked.evaluation_id}")
+        return runs.resume(connection, run.run_id) if run.state in runs.RESUMABLE else run
+
+
+def pair_of(settings: Settings, run_id: str) -> tuple[str, str]:
+    """The evaluations of a run's base and of the run, by their ids."""
+    base, tuned = evals.of_run(settings, runs.load(settings.runs / run_id))
+    return base.name, tuned.name
