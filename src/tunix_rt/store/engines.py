@@ -20,7 +20,7 @@ from tunix_rt.settings import Settings
 from tunix_rt.store import migrating
 
 BUSY_SECONDS = 30.0
-LOADING_KIB, _CACHE_KIB = 65_536, 2_000
+LOADING_KIB, _CACHE_KIB = 131_072, 2_000
 # A search is planned for its own words, since what suits a rare one takes forever with one that is everywhere; and by one
 # process, since to start another takes ten times as long as a page does.
 _PLANNING = {"plan_cache_mode": "force_custom_plan", "max_parallel_workers_per_gather": "0"}

@@ -25,7 +25,7 @@ _IN_SQLITE = (
 )
 # PostgreSQL cannot know how often words occur together. A page of frequent ones lies among the newest traces; only if it does
 # not is the index asked, and OFFSET 0 keeps the planner from walking through all traces in place of that.
-_RECENT = 1_000
+_RECENT = 300
 _IN_POSTGRESQL = f"""traces.seq IN (
 WITH recent AS MATERIALIZED (
     SELECT seq FROM (SELECT seq, words FROM traces_words WHERE seq < :before ORDER BY seq DESC LIMIT {_RECENT}) AS newest
