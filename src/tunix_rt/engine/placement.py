@@ -65,15 +65,27 @@ def _sharding(leaf: jax.Array, spec: Any, mesh: jax.sharding.Mesh) -> NamedShard
 
 def arrange(model: nnx.Module, compute: Compute, *, frozen_base: bool) -> None:
     """Set rematerialisation, and keep the weights that are not trained in the dtype of the arithmetic."""
-    remat = REMAT[compute.remat]
-    if remat != "NONE":
-        for _, module in nnx.iter_modules(model):
-            config: Any = getattr(module, "config", None)
-            if hasattr(config, "remat_config"):
-                chosen = type(config.remat_config)[remat]
-                module.config = dataclasses.replace(config, remat_config=chosen)
+    if compute.remat != "none":
+        _rematerialise(model, REMAT[compute.remat])
     dtype = DTYPES[compute.dtype]
     if dtype is not None and frozen_base:
         for _, variable in nnx.to_flat_state(nnx.state(model, nnx.Param)):
             if not isinstance(variable, nnx.LoRAParam):
                 variable.set_value(variable[...].astype(dtype))
+
+
+def _rematerialise(model: nnx.Module, name: str) -> None:
+    """Every module reads the choice from its config, the Gemmas' attention from an attribute of its own."""
+    found = False
+    for _, module in nnx.iter_modules(model):
+        config: Any = getattr(module, "config", None)
+        if hasattr(config, "remat_config") and name in type(config.remat_config).__members__:
+            module.config = dataclasses.replace(config, remat_config=type(config.remat_config)[name])
+            found = True
+        own: Any = getattr(module, "remat_config", None)
+        if own is not None:
+            module.remat_config = type(own)[name]
+    if not found:
+        raise errors.Invalid(
+            f"'compute.remat' cannot be had: Tunix's {type(model).__name__} has no {name}; leave it out.", field="compute.remat"
+        )

@@ -82,7 +82,7 @@ def write(folder: Path, job: TrainJob) -> Trained:
     facts = Trained(
         run_id=job.run_id,
         state="completed",
-        reason=_reason(job, result),
+        reason=reason(job, result),
         dir=str(folder),
         name=job.config.name,
         model=job.config.model,
@@ -100,7 +100,8 @@ def write(folder: Path, job: TrainJob) -> Trained:
     return facts
 
 
-def _reason(job: TrainJob, result: dict[str, Any]) -> str:
+def reason(job: TrainJob, result: dict[str, Any]) -> str:
+    """Why a run that completed is complete."""
     if result.get("early_stopped"):
         return "early_stop"
     return "smoke" if job.max_steps else "done"
