@@ -60,18 +60,7 @@ def skeleton(prompt: str) -> str:
     return _DIGITS.sub("#", prompt)
 
 
-class StepSize(NamedTuple):
-    """What is counted of a step."""
-
-    type: str
-    chars: int
-    words: int
-    claims: int
-
-
-def step_size(step: Mapping[str, Any]) -> StepSize:
-    content = step["content"]
-    return StepSize(step["type"], len(content), len(content.split()), len(step["claims"]) if "claims" in step else 0)
+StepSize = tuple[str, int]  # a step's type, and how many claims it makes
 
 
 class Measured(NamedTuple):
@@ -87,15 +76,17 @@ def meta_keys(labels: Iterable[str]) -> tuple[str, ...]:
     return (*_META_KEYS, *labels)
 
 
-def measure(keys: Iterable[str], meta: Mapping[str, Any], prompt: str, answer: str, steps: Sequence[StepSize]) -> Measured:
-    prompt_words = len(prompt.split())
-    chars, words = len(prompt) + len(answer), prompt_words + len(answer.split())
-    for _, step_chars, step_words, _ in steps:
-        chars += step_chars
-        words += step_words
+def measure(keys: Sequence[str], line: Mapping[str, Any]) -> Measured:
+    prompt, answer, meta = line["prompt"], line["final_answer"], line["meta"]
     values = tuple([str(meta[key]) if key in meta else None for key in keys])
+    steps = [_step_size(step) for step in line["steps"]]
+    found = lengths([prompt, answer, *[step["content"] for step in line["steps"]]])
     texts = _hash(prompt) + _hash_of_few(skeleton(prompt)) + _hash_of_few(answer)
-    return Measured(values, (len(prompt), chars, prompt_words, words, len(steps)), texts, steps)
+    return Measured(values, found, texts, steps)
+
+
+def _step_size(step: Mapping[str, Any]) -> StepSize:
+    return step["type"], len(step["claims"]) if "claims" in step else 0
 
 
 class Tally:
@@ -107,13 +98,12 @@ class Tally:
     def __init__(self, labels: Iterable[str] = ()) -> None:
         self._keys = meta_keys(labels)
         self._meta: Counter[tuple[str | None, ...]] = Counter()  # how often each combination of values occurs
-        self._steps: Counter[StepSize] = Counter()  # how often each size occurs
+        self._steps: Counter[StepSize] = Counter()  # how often each occurs
         self._lengths = array("q")  # those of LENGTHS, trace after trace
         self._texts = array("Q")  # hashes of prompt, skeleton and answer, trace after trace
 
     def add(self, line: Mapping[str, Any]) -> None:
-        sizes = [step_size(step) for step in line["steps"]]
-        self.take(measure(self._keys, line["meta"], line["prompt"], line["final_answer"], sizes))
+        self.take(measure(self._keys, line))
 
     def take(self, one: Measured) -> None:
         """Add a trace that has been measured already, with `meta_keys` of the same labels."""
@@ -137,8 +127,8 @@ class Tally:
         ordered = {key: dict(sorted(counter.items())) for key, counter in counts.items()}
         plain = {key: ordered.pop(key) for key in _META_KEYS}
         step_types: Counter[str] = Counter()
-        for size, times in self._steps.items():
-            step_types[size.type] += times
+        for (kind, _), times in self._steps.items():
+            step_types[kind] += times
         return Composition(**plain, labels=ordered, step_type=dict(sorted(step_types.items())))
 
     @property
@@ -147,8 +137,8 @@ class Tally:
         prompts, skeletons, answers = (len(set(self._texts[i::3])) for i in range(3))
         return Figures(
             **spreads,
-            claims=sum(size.claims * times for size, times in self._steps.items()),
-            steps_with_claims=sum(times for size, times in self._steps.items() if size.claims),
+            claims=sum(claims * times for (_, claims), times in self._steps.items()),
+            steps_with_claims=sum(times for (_, claims), times in self._steps.items() if claims),
             distinct_prompts=prompts,
             distinct_skeletons=skeletons,
             distinct_answers=answers,

@@ -12,8 +12,9 @@ from hashlib import blake2b
 from tunix_rt import errors, tasks
 from tunix_rt.datasets import labels
 from tunix_rt.datasets.capacities import EVAL_SHARE, Split
+from tunix_rt.datasets.figures import meta_keys
 from tunix_rt.datasets.recipes import Cell, Plan, Recipe, plan
-from tunix_rt.datasets.rows import Encode, Row, Unproven, encoder, of_trace
+from tunix_rt.datasets.rows import Row, row
 from tunix_rt.tasks import Task, holdout
 from tunix_rt.traces import Trace
 
@@ -48,22 +49,21 @@ def generate(recipe: Recipe) -> list[Trace]:
 
 def stream(planned: Plan) -> Iterator[Trace]:
     """The same traces one at a time."""
-    return map(Trace.model_validate_json, (row.written for row in rows(planned)))
+    return map(Trace.model_validate_json, (made.written for made in rows(planned)))
 
 
 def rows(planned: Plan) -> Iterator[Row]:
     """The same, as they are written. Items of different tasks alternate, by a hash of (seed, position in the plan)."""
     yield from _written(planned)
     seen: set[bytes] = set()
-    encode = encoder(planned.recipe.labels)
-    cells = [_cell(planned.recipe, cell, seen, encode) for cell in planned.cells]
+    cells = [_cell(planned.recipe, cell, seen) for cell in planned.cells]
     for which in _order(planned):
         yield next(cells[which])
 
 
 def explain(recipe: Recipe, trace_id: str) -> Trace:
     """The item of this recipe whose id is `trace_id`, or the only one whose id starts with it, made again."""
-    found = [row.written for row in rows(plan(recipe)) if row.id.hex().startswith(trace_id)]
+    found = [made.written for made in rows(plan(recipe)) if made.id.hex().startswith(trace_id)]
     if not found:
         raise errors.NotFound(f"recipe {recipe.name!r} makes no trace with id {trace_id!r}.", recipe=recipe.name, id=trace_id)
     if len(found) > 1:
@@ -87,10 +87,11 @@ def _written(planned: Plan) -> Iterator[Row]:
                 f"a name or a number in it: {trace.prompt!r}.",
                 line=number,
             )
-        for problem in tasks.problems(trace):
+        line = trace.line()
+        for problem in tasks.problems(line):
             raise errors.Invalid(f"{where}: {problem}.", line=number)
         seen.add(prompt)
-        yield of_trace(trace, recipe.labels)
+        yield row(line, meta_keys(recipe.labels))
 
 
 def _order(planned: Plan) -> list[int]:
@@ -104,16 +105,16 @@ def _order(planned: Plan) -> list[int]:
     return [which for _, which, _ in sorted(seats)]
 
 
-def _cell(recipe: Recipe, cell: Cell, seen: set[bytes], encode: Encode) -> Iterator[Row]:
+def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[Row]:
     """Candidates are made a block at a time, since one task's code and words then stay in the processor's cache; `seen` is
     asked when an item is wanted, so other cells come between as they always did. No block is longer than what is wanted."""
     task, k, wanted = tasks.get(cell.task), 0, cell.size
     while k < _PATIENCE * (cell.size + 10):
         block = range(k, k + min(wanted, _BLOCK))
-        for key, row in list(_candidates(task, recipe, cell, block, seen, encode)):
+        for key, made in list(_candidates(task, recipe, cell, block, seen)):
             if key not in seen:
                 seen.add(key)
-                yield row
+                yield made
                 wanted -= 1
         k = block.stop
     raise errors.Invalid(
@@ -123,20 +124,17 @@ def _cell(recipe: Recipe, cell: Cell, seen: set[bytes], encode: Encode) -> Itera
     )
 
 
-def _candidates(
-    task: Task, recipe: Recipe, cell: Cell, block: range, seen: Container[bytes], encode: Encode
-) -> Iterator[tuple[bytes, Row]]:
+def _candidates(task: Task, recipe: Recipe, cell: Cell, block: range, seen: Container[bytes]) -> Iterator[tuple[bytes, Row]]:
     """Those on the recipe's side, checked, with the hashes of their prompts."""
     seed, split, level, transform = recipe.seed, recipe.split, cell.level, cell.transform
     groups = holdout.groups(task, cell.forms)
-    label = labels.of(recipe, recipe.mixes[cell.part], cell)
+    label, keys = labels.of(recipe, recipe.mixes[cell.part], cell), meta_keys(recipe.labels)
     for k in block:
         draft = tasks.draft(task, level, seed, k, transform)
         key = _prompt_hash(draft.prompt)
         if key in seen or _side(key) != split or f"{task.name}/{draft.form}" not in groups:
             continue
-        meta = tasks.meta(draft, task, level, f"{seed}/{k}", transform) | label
-        try:
-            yield key, encode(draft, meta)
-        except Unproven as problem:
-            raise errors.Failed(f"task {task.name!r} level {level}, item {seed}/{k}: {problem}.", task=task.name) from problem
+        line = tasks.line(draft, task, level, f"{seed}/{k}", transform)
+        for problem in tasks.problems(line):
+            raise errors.Failed(f"task {task.name!r} level {level}, item {seed}/{k}: {problem}.", task=task.name)
+        yield key, row(labels.put(line, label), keys)

@@ -38,8 +38,7 @@ from tunix_rt.tasks.transforms import TRANSFORMS, Transform
 from tunix_rt.traces import TRACE_VERSION, Trace
 
 __all__ = [
-    "CATALOGUE", "LEVELS", "TRANSFORMS", "Draft", "Section", "Task", "Transform", "draft", "get", "item", "line", "meta",
-    "problems",
+    "CATALOGUE", "LEVELS", "TRANSFORMS", "Draft", "Section", "Task", "Transform", "draft", "get", "item", "line", "problems",
 ]  # fmt: skip
 
 _MODULES = (
@@ -94,14 +93,13 @@ def draft(task: Task, level: int, seed: int, k: int, transform: str | None = Non
 
 def line(made: Draft, task: Task, level: int, key: str, transform: str | None = None) -> dict[str, Any]:
     """The draft as a trace's JSONL object: what `Trace.line()` gives, without the cost of the trace."""
-    steps = [step.numbered(i) for i, step in enumerate(made.lines, 1)]
-    body = {"prompt": made.prompt, "steps": steps, "final_answer": made.answer, "meta": meta(made, task, level, key, transform)}
-    return {"trace_version": TRACE_VERSION, **body}
-
-
-def meta(made: Draft, task: Task, level: int, key: str, transform: str | None = None) -> dict[str, Any]:
-    """What makes the draft again, and what kind it is of."""
-    about = {
+    steps = []
+    for i, (kind, content, claims) in enumerate(made.lines, 1):
+        step: dict[str, Any] = {"i": i, "type": kind, "content": content}
+        if claims:
+            step["claims"] = [{"op": op, "args": args, "result": result} for op, args, result in claims]
+        steps.append(step)
+    meta = {
         "task": task.name,
         "task_version": task.version,
         "level": level,
@@ -109,4 +107,7 @@ def meta(made: Draft, task: Task, level: int, key: str, transform: str | None = 
         "section": "edge" if transform else task.section,
         "key": key,
     }
-    return {**about, "transform": transform} if transform else about
+    if transform:
+        meta["transform"] = transform
+    body = {"prompt": made.prompt, "steps": steps, "final_answer": made.answer, "meta": meta}
+    return {"trace_version": TRACE_VERSION, **body}

@@ -23,13 +23,6 @@ class Line(NamedTuple):
     content: str
     claims: tuple[Statement, ...]
 
-    def numbered(self, i: int) -> dict[str, Any]:
-        """Step `i` of a trace's JSONL object; a step without claims has no such key."""
-        step: dict[str, Any] = {"i": i, "type": self.type, "content": self.content}
-        if self.claims:
-            step["claims"] = [{"op": op, "args": args, "result": result} for op, args, result in self.claims]
-        return step
-
 
 class Draft(NamedTuple):
     form: str

@@ -15,20 +15,14 @@ def problems(made: Trace | Mapping[str, Any]) -> list[str]:
     """One sentence for each claim that is false or that its step's text does not show, and for an answer that the last step
     does not state; nothing when all is well."""
     line = made.line() if isinstance(made, Trace) else made
-    found = [problem for step in line["steps"] for problem in unproven(step)]
-    return found + unstated(line["final_answer"], line["steps"][-1]["content"])
+    found = [problem for step in line["steps"] if "claims" in step for problem in _unproven(step)]
+    if line["final_answer"] not in line["steps"][-1]["content"]:
+        found.append(f"the last step does not state the answer {line['final_answer']!r}")
+    return found
 
 
-def unstated(answer: str, last: str) -> list[str]:
-    """What is wrong when a trace with this answer ends with a step that says `last`."""
-    return [] if answer in last else [f"the last step does not state the answer {answer!r}"]
-
-
-def unproven(step: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the claims of one step."""
-    found: list[str] = []
-    if "claims" not in step:
-        return found
+def _unproven(step: Mapping[str, Any]) -> list[str]:
+    found = []
     content = step["content"]
     numbers = set[Number]().union(*map(_numbers, _NUMERIC.findall(content)))
     for claim in step["claims"]:
