@@ -28,6 +28,8 @@ FILLED = {
     "format": "alpaca",
     "text": "apples",
 }
+CLAIM = {"op": "multiply", "args": ["3", "4"], "result": "12"}
+CLAIMING = TRACE | {"steps": [TRACE["steps"][0] | {"claims": [CLAIM]}]}
 CONFIG = {"name": "n", "model": "tiny", "tuning": {"method": "lora"}}
 EVALUATE = {"evalset": "tiny-sums-eval", "evalset_digest": "ab" * 32}
 SHARES = {"arithmetic": {"count": 1}}
@@ -37,7 +39,7 @@ RECIPE = {"name": "n", "version": 1, "seed": 1, "split": "train", "description":
 BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every text in it
     "/api/traces": [TRACE],
     "/api/traces/batch": [{"traces": [TRACE]}],
-    "/api/traces/check": [{"trace": TRACE, "reference": TRACE, "mode": "free"}],
+    "/api/traces/check": [{"trace": CLAIMING, "reference": TRACE, "mode": "free"}],
     "/api/datasets": [
         {"recipe": "tiny-sums"},
         {"recipe": {**RECIPE, "tasks": SHARES}},
