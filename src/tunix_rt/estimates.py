@@ -12,7 +12,7 @@ from tunix_rt import errors, values
 from tunix_rt.jobs import Batch, Compute, Lora, TrainConfig
 
 OVERHEAD = 1.1e9  # bytes of the process itself: interpreter, JAX, Tunix, compiled code
-ACTIVATION_FACTOR = 1.0
+ACTIVATION_FACTOR = 1.15
 SCORE_COPIES = 3.0  # [heads, row, row] arrays alive for each layer: scores, softmax, its gradient
 LOGIT_COPIES = 3.0  # [trained positions, vocabulary]: logits, exponentials, gradient
 BYTES = {"float32": 4, "bfloat16": 2}

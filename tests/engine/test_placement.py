@@ -61,6 +61,9 @@ def test_activations_computed_again_give_the_same_gradients(tiny: BaseModel, giv
     again = weights.load(tiny.folder)
     placement.arrange(again, Compute(remat=remat), frozen_base=False)
     same(gradients(loss.lean_loss, plain, given, nnx.Param), gradients(loss.lean_loss, again, given, nnx.Param), 1e-5)
+    plain, again = (weights.add_lora(model, LORA, seed=1) for model in (plain, again))
+    both = [gradients(loss.lean_loss, model, given, nnx.LoRAParam) for model in (plain, again)]
+    same(both[0], both[1], 1e-5)
 
 
 def test_bfloat16_keeps_what_is_trained_in_float32(tiny: BaseModel, given: dict[str, Any]) -> None:
