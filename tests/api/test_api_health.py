@@ -107,7 +107,7 @@ def test_a_postgresql_that_went_away_is_a_fault(postgresql: Any, tmp_path: Path)
     app = api.make(Settings(home=tmp_path, database=address), least_free=1)
     assert nobody(app).get("/readyz").status_code == 200
     name = address.partition("?")[0].rsplit("/", 1)[1]
-    postgresql.command(f"DROP DATABASE {name} WITH (FORCE)")
+    postgresql.command(f'DROP DATABASE "{name}" WITH (FORCE)')
     answer = nobody(app).get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["database"]) == (503, False)
     assert nobody(app).get("/healthz").status_code == 200

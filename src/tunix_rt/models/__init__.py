@@ -149,7 +149,8 @@ def _fill_from_elsewhere(settings: Settings, what: str, revision: str | None, wo
     if path.is_file():
         return _fill_from_parts(gguf_files.read(path), work, source=f"file {path.name}", licence="unknown")
     if not imports.HUB_ID.fullmatch(what):
-        raise errors.NotFound(f"{what!r} is no model on the list, no folder, no GGUF file and no Hub id.", model=what)
+        hint = errors.nearest(what, known(settings))
+        raise errors.NotFound(f"{what!r} is no model on the list, no folder, no GGUF file and no Hub id.{hint}", model=what)
     folder, commit = imports.download(what, revision, settings.home / "cache" / "hub")
     return imports.fill_from_folder(folder, work, f"hub {what}@{commit}")
 
