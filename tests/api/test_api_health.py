@@ -115,8 +115,6 @@ def test_a_postgresql_that_went_away_is_a_fault(postgresql: Any, tmp_path: Path)
     assert (told.status_code, told.json()["error"]["code"]) == (503, "unavailable")
     app.state.service.store.close()
     app.state.service.audit.close()
-    app.state.service.store.close()
-    app.state.service.audit.close()
 
 
 def test_what_is_logged_of_a_run_names_it(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
