@@ -1,5 +1,6 @@
 """A client that asks an app in this process: httpx over ASGI, on one event loop thread."""
 
+import asyncio
 import functools
 from contextlib import AbstractContextManager
 from typing import Any
@@ -44,9 +45,12 @@ def asked(app: FastAPI, token: str, requests: list[tuple[str, str, bytes, bytes]
 
     async def one(method: str, path: str, query: bytes, sent: bytes) -> tuple[int, bytes]:
         told: list[Any] = []
+        waiting = [{"type": "http.request", "body": sent, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": sent, "more_body": False}
+            if not waiting:
+                await asyncio.Event().wait()  # the client stays
+            return waiting.pop()
 
         async def send(message: Any) -> None:
             told.append(message)

@@ -15,7 +15,7 @@ from tunix_rt import runs, store
 from tunix_rt.api.examples import TRACE
 from tunix_rt.settings import Settings
 from tunix_rt.store import Store
-from tunix_rt.traces import Trace, stored
+from tunix_rt.traces import Trace, searching, stored
 
 CLIENTS, WORKERS = 16, 4
 DRY = {"spec": {"kind": "probe"}, "dry_run": True}
@@ -233,6 +233,10 @@ def filled(settings: Settings, count: int) -> None:
     opened = store.open_store(settings)
     with opened.unit_of_work() as connection:
         stored.add_many(connection, (Trace.model_validate(fresh()) for _ in range(count)), "cli")
+    while True:  # what an idle worker does
+        with opened.unit_of_work() as connection:
+            if not searching.catch_up(connection, 10_000):
+                break
     opened.close()
 
 

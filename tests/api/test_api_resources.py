@@ -69,6 +69,11 @@ def test_bodies_are_read_strictly(client: Client, body: str | bytes, says: str) 
     assert says.lower() in answer.text.lower()
 
 
+def test_a_parameter_is_given_once(client: Client) -> None:
+    answer = client.get("/api/traces?limit=3&limit=4")
+    assert (answer.status_code, answer.json()["error"]["details"]["field"]) == (422, "query.limit")
+
+
 def test_two_traces_are_compared_and_checked(client: Client) -> None:
     wrong = TRACE | {"steps": [TRACE["steps"][0], {"i": 2, "type": "compute", "content": "12 + 5 = 18"}], "final_answer": "18"}
     a, b = (client.post("/api/traces", json=each).json()["id"] for each in (TRACE, wrong))
