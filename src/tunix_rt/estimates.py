@@ -5,11 +5,11 @@ models; `OVERHEAD` and `ACTIVATION_FACTOR` were fitted to what XLA's own memory 
 estimate is for choosing a batch and planning a day, not a measurement.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
-from tunix_rt import errors, values
+from tunix_rt import errors
 from tunix_rt.jobs import Batch, Compute, Lora, TrainConfig
+from tunix_rt.models.shapes import Shape
 
 OVERHEAD = 1.1e9  # bytes of the process itself: interpreter, JAX, Tunix, compiled code
 ACTIVATION_FACTOR = 1.15
@@ -19,64 +19,12 @@ BYTES = {"float32": 4, "bfloat16": 2}
 EFFICIENCY = 0.5  # of the speed of bare matrix products, what whole steps reach
 
 
-class Shape(NamedTuple):
-    """A decoder's sizes, as its `config.json` has them."""
-
-    layers: int
-    embed: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocab: int
-    tied: bool
-
-    @property
-    def projections(self) -> dict[str, tuple[int, int]]:
-        """(inputs, outputs) of a layer's seven matrices."""
-        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        return {
-            "q": (self.embed, queries), "k": (self.embed, keys), "v": (self.embed, keys), "o": (queries, self.embed),
-            "gate": (self.embed, self.hidden), "up": (self.embed, self.hidden), "down": (self.hidden, self.embed),
-        }  # fmt: skip
-
-    @property
-    def layer_parameters(self) -> int:
-        """Of all layers, embeddings left out."""
-        return self.layers * (sum(a * b for a, b in self.projections.values()) + 2 * self.embed)
-
-    @property
-    def parameters(self) -> int:
-        return self.layer_parameters + self.vocab * self.embed * (1 if self.tied else 2) + self.embed
-
-
 class Cost(NamedTuple):
     """Of one micro-batch: `memory` in bytes at the peak, `flops` forward and backward."""
 
     memory: float
     flops: float
     trained_parameters: int
-
-
-def shape(folder: Path) -> Shape:
-    """The sizes of the model in a Hub-layout folder. Raises `errors.Invalid` naming a size that is not there."""
-    path = folder / "config.json"
-    config = values.read_json(path)
-    config = {**config.get("text_config", {}), **config}
-    try:
-        heads = int(config["num_attention_heads"])
-        return Shape(
-            layers=int(config["num_hidden_layers"]),
-            embed=int(config["hidden_size"]),
-            hidden=int(config["intermediate_size"]),
-            heads=heads,
-            kv_heads=int(config.get("num_key_value_heads") or heads),
-            head_dim=int(config.get("head_dim") or config["hidden_size"] // heads),
-            vocab=int(config["vocab_size"]),
-            tied=bool(config.get("tie_word_embeddings", False)),
-        )
-    except KeyError as error:
-        raise errors.Invalid(f"{path}: {error.args[0]!r} is missing.", field=error.args[0]) from error
 
 
 def cost(shape: Shape, config: TrainConfig, batch: Batch, trained_share: float) -> Cost:

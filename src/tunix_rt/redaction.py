@@ -1,7 +1,8 @@
 """What must not leave this machine in a text: secrets, by their form or because the environment holds them, and places here.
 
 A text is what a run's process printed or why it ended. It goes out over HTTP through `Redactor`; a bundle that would hold a
-secret is not packed. An engine process sees no secret of the environment in the first place (`launchers.environment`).
+secret is not packed (`evidence.secrets`). An engine process sees no secret of the environment in the first place
+(`launchers.environment`).
 """
 
 import os
@@ -10,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tunix_rt.settings import secrets
+
 HIDDEN = "[redacted]"
-_SECRET_NAME = re.compile(r"(?:TOKEN|SECRET|PASSW(?:OR)?D|CREDENTIALS?|_KEY|APIKEY|_AUTH|COOKIE|_DSN)$", re.IGNORECASE)
 _ADDRESS = re.compile(r"(://)[^\s/@:]*:[^\s/@]+(?=@)")
 _FORMS = re.compile(
     r"(?<![A-Za-z0-9_-])(?:hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}"
@@ -31,8 +33,7 @@ class Redactor:
     """Hides secrets, and says `<workspace>` and `~` instead of where things lie."""
 
     def __init__(self, home: Path, environ: Mapping[str, str] = os.environ) -> None:
-        secret = {value for name, value in environ.items() if _SECRET_NAME.search(name) and len(value) >= SHORTEST}
-        self._known = sorted(secret, key=len, reverse=True)
+        self._known = sorted((value for value in secrets(environ) if len(value) >= SHORTEST), key=len, reverse=True)
         places = {str(home): "<workspace>", str(home.resolve()): "<workspace>", str(Path.home()): "~"}
         self._places = {place: name for place, name in places.items() if len(place) > 1}
 

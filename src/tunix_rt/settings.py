@@ -1,6 +1,7 @@
 """The only reader of the environment. Read once at a surface, frozen, passed down; never global."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -54,12 +55,12 @@ class Settings(Value):
         return self.home / "cache" / "xla"
 
 
-_SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY", "CREDENTIAL")
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW(?:OR)?D|CREDENTIAL|APIKEY|(?:_KEY|_AUTH|COOKIE|_DSN)$", re.IGNORECASE)
 
 
 def secrets(environ: Mapping[str, str] = os.environ) -> list[str]:
     """The values of variables whose names say that they are secret: to be kept out of what is published."""
-    return sorted({value for name, value in environ.items() if value and any(part in name.upper() for part in _SECRET_NAMES)})
+    return sorted({value for name, value in environ.items() if value and _SECRET_NAME.search(name)})
 
 
 def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:

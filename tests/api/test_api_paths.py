@@ -31,6 +31,12 @@ FILLED = {
 CLAIM = {"op": "multiply", "args": ["3", "4"], "result": "12"}
 CLAIMING = TRACE | {"steps": [TRACE["steps"][0] | {"claims": [CLAIM]}]}
 CONFIG = {"name": "n", "model": "tiny", "tuning": {"method": "lora"}}
+CURRICULUM = CONFIG | {
+    "stages": [{"dataset": "tiny-sums"}],
+    "validation": {"dataset": "tiny-sums-eval", "keep": "best"},
+    "compute": {"dtype": "float32", "remat": "none"},
+    "too_long": "refuse",
+}
 EVALUATE = {"evalset": "tiny-sums-eval", "evalset_digest": "ab" * 32}
 SHARES = {"arithmetic": {"count": 1}}
 PART = {"tasks": SHARES, "label": {"section": "s"}, "forms": "all"}
@@ -51,6 +57,8 @@ BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every
     "/api/runs": [
         {"spec": {"kind": "train", "config": CONFIG, "dataset": "tiny-sums", "dataset_digest": "ab" * 32,
                   "model_digest": "ab" * 32, "device": "cpu", "evaluate": EVALUATE}, "dedup_key": "k"},
+        {"spec": {"kind": "train", "config": CURRICULUM, "dataset": "tiny-sums", "stage_digests": ["ab" * 32],
+                  "validation_digest": "ab" * 32, "group": "g"}},
         {"spec": {"kind": "eval", "model": "tiny", "evalset": "e", "run_id": "r", "adapter_digest": "ab" * 32, "tuned_by": "n",
                   "instruction": "i"}},
         {"spec": {"kind": "probe", "how": "done"}},

@@ -62,6 +62,12 @@ def test_logits_are_those_of_transformers(name: str, made: Any) -> None:
     np.testing.assert_allclose(ours(weights.load(folder), tokens()), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("name", instances.INSTANCES)
+def test_the_shape_counts_the_parameters_there_are(name: str, made: Any) -> None:
+    folder, model = made(name)
+    assert shapes.of_folder(folder).parameters == model.num_parameters()
+
+
 WRONG: dict[str, dict[str, Any]] = {
     "llama": {"rope": {"theta": 1e6}},
     "llama-3": {"rope": {"theta": 5e5}},
@@ -76,7 +82,7 @@ WRONG: dict[str, dict[str, Any]] = {
 def test_one_wrong_number_of_the_config_misses_them(name: str, made: Any) -> None:
     """Negative control. The wrong bases of llama and qwen3 are the ones Tunix has built in."""
     folder, model = made(name)
-    wrong = shapes.Shape.model_validate({**weights.shape(folder).model_dump(), **WRONG[name]})
+    wrong = shapes.Shape.model_validate({**shapes.of_folder(folder).model_dump(), **WRONG[name]})
     found = ours(tensors.load(folder, wrong, jnp.float32), tokens())
     assert float(np.abs(found - theirs(model, tokens())).max()) > 1e-2
 
@@ -109,7 +115,7 @@ def test_hub_tensors_come_back_as_they_were(made: Any) -> None:
         model = weights.load(folder)
         state = {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.state(model))}
         stored = load_file(folder / "model.safetensors")
-        places = tensors.hub_names(folder, weights.shape(folder))
+        places = tensors.hub_names(folder, shapes.of_folder(folder))
         assert set(places) == set(stored) - ({"lm_head.weight"} if name != "llama-untied" else set())
         for key, spot in places.items():
             np.testing.assert_array_equal(spot.outwards(np.asarray(state[spot.path][...])), stored[key], err_msg=key)

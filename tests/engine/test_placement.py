@@ -14,7 +14,7 @@ from tunix_rt.datasets import Dataset
 from tunix_rt.engine import loss, packing, placement, weights
 from tunix_rt.engine.prompts import Example, Prompts
 from tunix_rt.jobs import Batch, Checkpoints, Compute, Full, Inputs, Lora, Mesh, Optimizer, TrainConfig, TrainJob
-from tunix_rt.models import BaseModel
+from tunix_rt.models import BaseModel, shapes
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0.1.7 calls much that flax and jax now deprecate
 LORA = Lora(rank=4, alpha=8)
@@ -139,7 +139,7 @@ def test_a_mesh_that_cannot_be_is_refused_by_name() -> None:
 
 
 def test_the_formulas_count_the_parameters_there_are(tiny: BaseModel) -> None:
-    shape = estimates.shape(tiny.folder)
+    shape = shapes.of_folder(tiny.folder)
     assert shape.parameters == tiny.manifest.parameters
     model = weights.add_lora(weights.load(tiny.folder), LORA, seed=1)
     there = sum(tensor.size for tensor in weights.trained(model, LORA).values())
@@ -148,7 +148,7 @@ def test_the_formulas_count_the_parameters_there_are(tiny: BaseModel) -> None:
 
 
 def test_a_memory_budget_cuts_the_micro_batch_and_keeps_the_step(tiny: BaseModel) -> None:
-    shape = estimates.shape(tiny.folder)
+    shape = shapes.of_folder(tiny.folder)
     config = TrainConfig(name="t", model="tiny", batch=Batch(row_tokens=1024, rows=12, accumulation=2))
 
     def needed(rows: int) -> float:
@@ -164,7 +164,7 @@ def test_a_memory_budget_cuts_the_micro_batch_and_keeps_the_step(tiny: BaseModel
 
 
 def test_less_memory_is_estimated_for_what_saves_memory(tiny: BaseModel) -> None:
-    shape = estimates.shape(tiny.folder)._replace(layers=30)
+    shape = shapes.of_folder(tiny.folder).model_copy(update={"layers": 30})
     base = TrainConfig(name="t", model="tiny", batch=Batch(row_tokens=2048, rows=4, accumulation=1))
 
     def memory(**changes: Any) -> float:

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
-from tunix_rt import datasets, jobs, models, runs, scoring, store, traces, values
+from tunix_rt import datasets, evidence, jobs, models, runs, scoring, store, traces, values
 from tunix_rt.jobs import Batch, GenerateJob, Lora, TrainConfig, TrainJob
 from tunix_rt.launchers.handles import Exit, Handle, Status
 from tunix_rt.runs import EvalSpec, ProbeSpec, Run, TrainSpec
 from tunix_rt.settings import Settings
 from tunix_rt.store import Store
 from tunix_rt.traces import Step, Trace, stored
-from tunix_rt.web.evidence import pack_run
 from tunix_rt.worker import Worker
 
 ADAPTER = bytes(range(256)) * 8
@@ -140,7 +139,8 @@ def fill(settings: Settings) -> dict[str, str]:
     finally:
         worker.close()
         opened.close()
-    pack_run(settings, runs.load(settings.runs / ids["run"]))
+    run_id = ids["run"]
+    evidence.pack_run(settings, runs.load(settings.runs / run_id), settings.evidence / f"{run_id}.zip")
     return ids
 
 

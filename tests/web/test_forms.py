@@ -1,6 +1,8 @@
 """What a person changes through pages, seen in the stages underneath."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import filled
@@ -269,7 +271,19 @@ def test_a_bundle_is_packed_verified_and_downloaded(pages: Pages, lab: Lab) -> N
     page = pages.get(f"/evidence/{run}?depth=1")
     assert "Verified to depth 1" in page.text("section.report")
     answer = pages.client.get(f"/evidence/{run}/download")
-    assert answer.content[:2] == b"PK"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert json.loads(archive.read("looks.json"))["looks"] > 0
+    assert pages.get(f"/evidence/{run}?depth=2").status == 422  # what runs models is for the command line
+
+
+def test_a_bundle_that_would_hold_a_secret_is_not_packed(pages: Pages, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = lab.settings.evidence / f"{lab.ids['run']}.zip"
+    before = path.read_bytes()
+    monkeypatch.setenv("LAB_TOKEN", "Let us see, let us see")  # what the base model of this workspace says
+    answer = pages.post("/evidence", {"run": lab.ids["run"]})
+    assert answer.status >= 400
+    assert "looks like a secret" in answer.text()
+    assert path.read_bytes() == before
 
 
 def test_a_bundle_that_was_changed_is_refused_on_its_page(pages: Pages, lab: Lab) -> None:

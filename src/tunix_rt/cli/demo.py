@@ -14,7 +14,6 @@ from tunix_rt.cli import evals, train
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, size
 from tunix_rt.cli.data import obtain
-from tunix_rt.cli.evidence import pack_run
 from tunix_rt.comparisons import Comparison, Evaluation, Example
 from tunix_rt.evidence import Manifest
 from tunix_rt.runs import Trained
@@ -80,7 +79,7 @@ def _do(surface: Surface, clock: Clock, quick: bool) -> Outcome:
         before, after = comparisons.load(base), comparisons.load(tuned)
         compared = comparisons.compare(before, after)
         bundle = surface.settings.evidence / f"{run.run_id}.zip"
-        manifest = pack_run(surface, run, bundle)
+        manifest = evidence.pack_run(surface.settings, run, bundle)
         verdict = evidence.verify(bundle, 1)
         if not verdict.ok:
             raise errors.Failed(f"the bundle {bundle} does not verify: {'; '.join(verdict.failures)}", bundle=str(bundle))

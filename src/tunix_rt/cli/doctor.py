@@ -14,6 +14,7 @@ from tunix_rt import estimates, jobs, models, recipes
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, size, table
 from tunix_rt.jobs import TrainConfig
+from tunix_rt.models import shapes
 
 NEEDED_DISK = 3e9
 NEEDED_MEMORY = 6e9
@@ -87,7 +88,7 @@ def _step(surface: Surface, config: TrainConfig, speed: float) -> dict[str, floa
     folder = surface.settings.models / config.model
     if not speed or not (folder / "manifest.json").is_file():
         return None
-    cost = estimates.cost(estimates.shape(folder), config, config.batch, trained_share=0.5)
+    cost = estimates.cost(shapes.of_folder(folder), config, config.batch, trained_share=0.5)
     seconds = config.batch.accumulation * estimates.seconds(cost, speed)
     return {"seconds": round(seconds, 2), "memory_bytes": round(cost.memory), "matmul_flops_per_second": round(speed)}
 

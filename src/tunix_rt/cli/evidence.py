@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from tunix_rt import comparisons, datasets, evals, evidence, jobs, runs, settings
+from tunix_rt import evidence, runs
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, size
-from tunix_rt.evidence import Manifest, Report, Sample
+from tunix_rt.evidence import Report, Sample
 from tunix_rt.jobs import Device
-from tunix_rt.runs import Trained
 
 group = noun("evidence", "Bundles that a stranger can verify.")
 
@@ -27,29 +26,10 @@ def pack(
     """Pack a run, its data, both evaluations and their comparison into one deterministic zip."""
     found = runs.find(surface.settings, run)
     target = out or surface.settings.evidence / f"{found.run_id}.zip"
-    manifest = pack_run(surface, found, target, sign)
+    manifest = evidence.pack_run(surface.settings, found, target, sign)
     data = {**manifest.model_dump(mode="json"), "bundle": str(target.absolute()), "bytes": target.stat().st_size}
     surface.emit(
         data, f"{target}: {size(target.stat().st_size)}, {len(manifest.files)} files, root {manifest.merkle_root[:12]}"
-    )
-
-
-def pack_run(surface: Surface, run: Trained, target: Path, sign: Path | None = None) -> Manifest:
-    base, tuned = evals.of_run(surface.settings, run)
-    compared = comparisons.compare(comparisons.load(base), comparisons.load(tuned))
-    trainset = jobs.read(Path(run.dir))[1].dataset
-    evalset = datasets.find(surface.settings, compared.evalset).path.parent
-    return evidence.pack(
-        Path(run.dir),
-        base,
-        tuned,
-        compared,
-        trainset,
-        evalset,
-        target,
-        key=sign,
-        looks=evals.looks(surface.settings, compared.evalset_digest),
-        known_secrets=settings.secrets(),
     )
 
 

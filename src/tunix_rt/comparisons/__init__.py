@@ -17,6 +17,7 @@ from tunix_rt.comparisons.pairs import (
     Evaluation,
     EvaluationSummary,
     Example,
+    change_of,
     checked,
     compare,
     examples,
@@ -27,6 +28,6 @@ from tunix_rt.comparisons.tables import Row, table
 
 __all__ = [
     "CHANGES", "METRICS", "Baseline", "Block", "Board", "Change", "Comparison", "Decision", "Direction", "Entry", "Evaluation",
-    "EvaluationSummary", "Example", "Filters", "Flip", "Gate", "Lock", "Row", "Scores", "checked", "compare", "diverging",
-    "examples", "flips", "judge", "leaderboard", "load", "page", "pairs_of", "scores", "table",
+    "EvaluationSummary", "Example", "Filters", "Flip", "Gate", "Lock", "Row", "Scores", "change_of", "checked", "compare",
+    "diverging", "examples", "flips", "judge", "leaderboard", "load", "page", "pairs_of", "scores", "table",
 ]  # fmt: skip

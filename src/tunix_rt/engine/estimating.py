@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from tunix_rt import estimates
 from tunix_rt.engine import corpus, devices, placement, training
 from tunix_rt.jobs import EstimateJob, Events, Inputs
+from tunix_rt.models import shapes
 
 
 def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     material = corpus.read(job, inputs, Events(attempt))
     plan = training.planned(job.config, job.max_steps, material)
     placement.check(job.mesh, plan.batch)
-    shape = estimates.shape(material.base.folder)
+    shape = shapes.of_folder(material.base.folder)
     cost = estimates.cost(shape, job.config, plan.batch, material.trained_share)
     tokens, useful = len(plan.steps) * plan.batch.step_rows * plan.batch.row_tokens, sum(step.useful for step in plan.steps)
     dtype = placement.DTYPES[job.config.compute.dtype] or jnp.float32

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from tunix_rt import errors, models, values
 from tunix_rt.engine import tensors, weights
 from tunix_rt.jobs import ExportJob, Inputs
-from tunix_rt.models import BaseModel
+from tunix_rt.models import BaseModel, shapes
 
 OUT = "export"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -40,7 +40,7 @@ def merged(base: BaseModel, trained: Path, digest: str, folder: Path) -> int:
     model = weights.load(base.folder)
     weights.merge_adapter(model, trained, base=base.digest, digest=digest)
     parameters = {".".join(map(str, path)): value for path, value in nnx.to_flat_state(nnx.state(model, nnx.Param))}
-    names = tensors.hub_names(base.folder, weights.shape(base.folder))
+    names = tensors.hub_names(base.folder, shapes.of_folder(base.folder))
     written = {
         name: np.ascontiguousarray(spot.outwards(np.asarray(parameters[spot.path][...]))) for name, spot in names.items()
     }
@@ -62,7 +62,7 @@ def adapter(base: BaseModel, trained: Path, digest: str, folder: Path) -> int:
     if values.sha256_file(trained / weights.TENSORS) != digest:
         raise errors.Tampered(f"{trained / weights.TENSORS} is not the adapter {digest[:12]} this job names.")
     learned = load_file(trained / weights.TENSORS)
-    names = tensors.hub_names(base.folder, weights.shape(base.folder))
+    names = tensors.hub_names(base.folder, shapes.of_folder(base.folder))
     written: dict[str, np.ndarray] = {}
     for name, spot in names.items():
         if f"{spot.path}_lora_a" in learned:

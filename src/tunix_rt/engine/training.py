@@ -15,6 +15,7 @@ from tunix_rt.engine.packing import StepBatch
 from tunix_rt.engine.stopping import Deadline, OutOfTime
 from tunix_rt.engine.trainer import MeasuredTrainer
 from tunix_rt.jobs import Batch, Events, Inputs, TrainConfig, TrainJob
+from tunix_rt.models import shapes
 
 
 class Plan(NamedTuple):
@@ -60,7 +61,7 @@ def planned(config: TrainConfig, max_steps: int | None, material: Corpus) -> Pla
     """The steps of a run, its batch cut to fit `memory_gb` if there is one."""
     batch = config.batch
     if config.memory_gb is not None:
-        batch = estimates.fitting(estimates.shape(material.base.folder), config, material.trained_share)
+        batch = estimates.fitting(shapes.of_folder(material.base.folder), config, material.trained_share)
     steps = packing.curriculum(material.parts, batch, config.seed)[: config.steps]
     return Plan(steps[:max_steps], len(steps), batch)
 

@@ -18,20 +18,14 @@ from tunix_rt import errors, values
 from tunix_rt.engine import families, tensors
 from tunix_rt.jobs import Full, Lora
 from tunix_rt.models import shapes
-from tunix_rt.models.shapes import Shape
 
 TENSORS = "adapter.safetensors"
 CONFIG = "adapter_config.json"
 
 
-def shape(folder: Path) -> Shape:
-    """What the folder's `config.json` says; `errors.Invalid` for what Tunix's models do not compute."""
-    return shapes.read(values.read_json(folder / "config.json"), str(folder / "config.json"))
-
-
 def load(folder: Path, dtype: Any = jnp.float32) -> nnx.Module:
     """The model of a Hub-layout folder. Raises `errors.Invalid` for a shape that Tunix's models do not have."""
-    return tensors.load(folder, shape(folder), dtype)
+    return tensors.load(folder, shapes.of_folder(folder), dtype)
 
 
 def add_lora(model: nnx.Module, lora: Lora, seed: int) -> nnx.Module:

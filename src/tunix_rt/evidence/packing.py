@@ -7,16 +7,37 @@ written the bundle is verified to depth 1, so one that does not hold together is
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tunix_rt import errors, values
+from tunix_rt import comparisons, datasets, errors, evals, jobs, settings, values
 from tunix_rt.comparisons import Comparison
 from tunix_rt.evals.looks import Look, tuned
 from tunix_rt.evidence import contents, recompute, secrets, signing, standalone
 from tunix_rt.evidence.contents import DATASET_FILES, EVALUATION_FILES, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Manifest
 from tunix_rt.evidence.recompute import Bundle
 from tunix_rt.evidence.verifying import deepen
+from tunix_rt.runs import Trained
+from tunix_rt.settings import Settings
 
 ADAPTER_LIMIT = 64 * 1024 * 1024
 RUN_FILES = ("config.json", "metrics.jsonl", "environment.json")
+
+
+def pack_run(workspace: Settings, run: Trained, out: Path, key: Path | None = None) -> Manifest:
+    """Pack an evaluated run of the workspace: its newest evaluation, that of its base, every look at the evaluation set, and
+    none of the environment's secrets. See `pack`."""
+    base, tuned_eval = evals.of_run(workspace, run)
+    compared = comparisons.compare(comparisons.load(base), comparisons.load(tuned_eval))
+    return pack(
+        Path(run.dir),
+        base,
+        tuned_eval,
+        compared,
+        jobs.read(Path(run.dir))[1].dataset,
+        datasets.find(workspace, compared.evalset).path.parent,
+        out,
+        key=key,
+        looks=evals.looks(workspace, compared.evalset_digest),
+        known_secrets=settings.secrets(),
+    )
 
 
 def pack(

@@ -46,6 +46,8 @@ def reinfer(bundle: Bundle, settings: Settings, sample: Sample) -> Outcome:
             raise Unavailable("the adapter is not in the bundle, so the tuned model could not answer again")
         with tempfile.TemporaryDirectory(prefix="tunix-rt-verify-") as place:
             for name, side in (("base", bundle.facts.base), ("tuned", bundle.facts.tuned)):
+                if side.job.temperature > 0:
+                    raise Unavailable(f"{name}: its answers were drawn at random, so they are not answered again")
                 answers = _answers(bundle, side, _Here(model, settings.compile_cache, Path(place) / name), sample)
                 _compare(name, answers, sample, out)
     except Unavailable as lacking:

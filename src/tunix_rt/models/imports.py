@@ -29,7 +29,7 @@ def fill_from_folder(source: Path, work: Path, origin: str) -> Origin:
     for name in NEEDED:
         if not (source / name).is_file():
             raise errors.Invalid(f"{source} has no {name}: a model folder in Hub layout holds {', '.join(NEEDED)}.", file=name)
-    shapes.read(values.read_json(source / "config.json"), str(source / "config.json"))
+    shapes.of_folder(source)
     shards = _shards(source)
     parameters = sum(count for shard in shards for _, count in _tensors(source / shard))
     extra = [name for name in (*WELCOME, INDEX) if (source / name).is_file()]

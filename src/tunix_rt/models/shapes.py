@@ -5,9 +5,10 @@ never dropped. Keys that only older or newer releases of `transformers` write (`
 `rope_parameters`) mean the same.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
-from tunix_rt import errors
+from tunix_rt import errors, values
 from tunix_rt.values import Value
 
 Family = Literal["llama", "gemma2", "gemma3", "qwen2", "qwen3"]
@@ -73,6 +74,32 @@ class Shape(Value):
     query_scalar: float
     attention_cap: float | None
     final_cap: float | None
+
+    @property
+    def projections(self) -> dict[str, tuple[int, int]]:
+        """(inputs, outputs) of a layer's seven matrices."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        return {
+            "q": (self.embed, queries), "k": (self.embed, keys), "v": (self.embed, keys), "o": (queries, self.embed),
+            "gate": (self.embed, self.hidden), "up": (self.embed, self.hidden), "down": (self.hidden, self.embed),
+        }  # fmt: skip
+
+    @property
+    def layer_parameters(self) -> int:
+        """Of all layers, embeddings left out: matrices, norms, and the biases that Qwen 2 has."""
+        norms = (4 if self.family in ("gemma2", "gemma3") else 2) * self.embed
+        heads = 2 * self.head_dim if self.family in ("qwen3", "gemma3") else 0
+        biases = (self.heads + 2 * self.kv_heads) * self.head_dim if self.family == "qwen2" else 0
+        return self.layers * (sum(a * b for a, b in self.projections.values()) + norms + heads + biases)
+
+    @property
+    def parameters(self) -> int:
+        return self.layer_parameters + self.vocab * self.embed * (1 if self.tied else 2) + self.embed
+
+
+def of_folder(folder: Path) -> Shape:
+    """What the `config.json` of a Hub-layout folder says; `errors.Invalid` for what Tunix's models do not compute."""
+    return read(values.read_json(folder / "config.json"), str(folder / "config.json"))
 
 
 def read(config: dict[str, Any], source: str) -> Shape:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -15,7 +15,7 @@ from tunix_rt.api.evaluations import ID
 from tunix_rt.api.runs import RUN_ID
 from tunix_rt.api.service import Here
 from tunix_rt.comparisons import Block, Comparison, Evaluation, EvaluationSummary
-from tunix_rt.scoring import Outcome, Prediction, ScoreRow
+from tunix_rt.scoring import Prediction, ScoreRow
 from tunix_rt.settings import Settings
 from tunix_rt.web import curves, evaluations, marks, queries, rendering, wording
 from tunix_rt.web import runs as run_pages
@@ -25,7 +25,6 @@ from tunix_rt.web.marks import Interval
 router = APIRouter(include_in_schema=False)
 PAGE = 20
 Named = Annotated[str, Field(pattern=f"{ID}|{RUN_ID}")]
-Show = Literal["fixed", "broken", "both wrong", "both correct"]
 TOLD = {
     "better": "The candidate is better",
     "worse": "The candidate is worse",
@@ -42,7 +41,7 @@ class CompareQuery(queries.Query):
 
 
 class ItemsQuery(CompareQuery):
-    show: Show = "fixed"
+    show: comparisons.Change = "fixed"
     after: Annotated[int, Field(ge=0, le=10**9)] = 0
 
 
@@ -210,8 +209,8 @@ def _block(reading: str, block: Block) -> BlockView:
 
 def _counts(before: Evaluation, after: Evaluation) -> Iterable[tuple[str, int, str]]:
     """(change, how many items, where they are)."""
-    found = [change(*scores) for scores, _ in matched(before, after)]
-    for name in ("fixed", "broken", "both wrong", "both correct"):
+    found = [comparisons.change_of(one.strict, other.strict) for (one, other), _ in matched(before, after)]
+    for name in comparisons.CHANGES:
         ids = (before.summary.evaluation_id, after.summary.evaluation_id)
         link = ItemsQuery(run=list(ids)).link("/compare/items", run=list(ids), show=name)
         yield name, found.count(name), link
@@ -225,17 +224,6 @@ def matched(before: Evaluation, after: Evaluation) -> list[tuple[tuple[ScoreRow,
         for score, said in zip(before.scores, before.predictions, strict=True)
         if score.item in there
     ]
-
-
-def change(one: ScoreRow, other: ScoreRow) -> Show:
-    was, is_ = _right(one.strict), _right(other.strict)
-    if was == is_:
-        return "both correct" if was else "both wrong"
-    return "fixed" if is_ else "broken"
-
-
-def _right(outcome: Outcome) -> bool:
-    return outcome == "correct"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +257,11 @@ def compare_items(request: Request, here: Here, query: Annotated[ItemsQuery, Que
 
 
 def items_view(before: Evaluation, after: Evaluation, query: ItemsQuery) -> ItemsView:
-    kept = [(scores, said) for scores, said in matched(before, after) if change(*scores) == query.show]
+    kept = [
+        (scores, said)
+        for scores, said in matched(before, after)
+        if comparisons.change_of(scores[0].strict, scores[1].strict) == query.show
+    ]
     shown = kept[query.after : query.after + PAGE]
     path = "/compare/items"
     return ItemsView(

@@ -1,10 +1,7 @@
 """`/leaderboard`, one evaluation with its answers, and asking for another."""
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
@@ -16,12 +13,11 @@ from tunix_rt import checking, comparisons, errors, evals, models, runs
 from tunix_rt.api.evaluations import EvaluationId
 from tunix_rt.api.runs import RUN_ID, RunId
 from tunix_rt.api.service import Here
-from tunix_rt.comparisons import Evaluation, EvaluationSummary
+from tunix_rt.comparisons import Board, Entry, Evaluation, EvaluationSummary, Filters
 from tunix_rt.jobs import Device, TrainJob, read
 from tunix_rt.runs import EvalSpec, Run
 from tunix_rt.scoring import Outcome, Prediction, ScoreRow
 from tunix_rt.settings import Settings
-from tunix_rt.statistics import Verdict
 from tunix_rt.traces import Step, Trace
 from tunix_rt.web import items, marks, queries, rendering, verdicts, wording
 from tunix_rt.web import runs as run_pages
@@ -30,7 +26,6 @@ from tunix_rt.web.verdicts import Judged
 
 router = APIRouter(include_in_schema=False)
 PAGE = 50
-TIED = 40  # evaluations of a set that are held against its best
 OUTCOMES: tuple[Outcome, ...] = ("correct", "wrong", "unparseable", "truncated")
 
 
@@ -66,10 +61,9 @@ class Asked(OfRun):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardRow:
-    """`rank` is shared by what cannot be told apart from the first of it; `tie` says so."""
+    """`rank` is shared by what cannot be told apart; `tied` counts those that this one cannot be told apart from."""
 
     rank: str
-    tie: bool
     label: str
     evaluation_id: str
     run_id: str | None
@@ -78,93 +72,64 @@ class BoardRow:
     interval: str
     mark: Interval
     lenient: str
-    n: int
-    verdict: str
+    tied: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
-    """One evaluation set: rows of one instruction and the same items can be compared, best first."""
+class BoardOf:
+    """One question: rows of one instruction and the same items, best first."""
 
     evalset: str
     digest: str
     n: int
     rows: tuple[BoardRow, ...]
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardView:
     evalsets: tuple[str, ...]
     evalset: str | None
-    boards: tuple[Board, ...]
+    boards: tuple[BoardOf, ...]
 
 
 @router.get("/leaderboard")
 def leaderboard(request: Request, here: Here, query: Annotated[BoardQuery, Query()]) -> Response:
-    found = run_pages.summaries(here.settings)
+    found = comparisons.leaderboard(here.settings, Filters(evalset=query.evalset))
     view = BoardView(
-        evalsets=tuple(sorted({one.evalset for one in found})),
+        evalsets=tuple(sorted({one.evalset for one in run_pages.summaries(here.settings)})),
         evalset=query.evalset,
-        boards=tuple(boards(here.settings, [one for one in found if query.evalset in (None, one.evalset)])),
+        boards=tuple(board_of(here.settings, board) for board in found),
     )
-    command = wording.command("runs", "list", kind="eval")
+    command = wording.command("leaderboard", on=query.evalset) if query.evalset else wording.command("leaderboard")
     return rendering.page(request, "leaderboard.html", view, title="Leaderboard", command=command)
 
 
-def boards(settings: Settings, found: Iterable[EvaluationSummary]) -> Iterable[Board]:
-    def key(one: EvaluationSummary) -> tuple[str, str, str, int]:
-        return one.evalset, one.evalset_digest, one.instruction_digest, one.n
-
-    for (evalset, digest, _, n), group in itertools.groupby(sorted(found, key=key), key):
-        ranked = sorted(group, key=lambda one: (-one.accuracy, one.evaluation_id))
-        yield Board(evalset=evalset, digest=digest[:12], n=n, rows=tuple(_ranked(settings, ranked)))
-
-
-def _ranked(settings: Settings, ranked: Sequence[EvaluationSummary]) -> Iterable[BoardRow]:
-    """Each is held, item by item, against the first of the rank before it: only what can be told apart starts a new rank."""
-    leader, rank = ranked[0], 1
-    for place, one in enumerate(ranked, start=1):
-        verdict: Verdict | None = None
-        if place > 1 and place <= TIED:
-            verdict = _against(settings, leader.evaluation_id, one.evaluation_id)
-            if verdict == "worse":
-                leader, rank = one, place
-        tied = verdict in ("cannot tell", "equivalent")
-        yield board_row(settings, one, rank, tied, verdict or "")
-
-
-def board_row(settings: Settings, one: EvaluationSummary, rank: int, tie: bool, verdict: str) -> BoardRow:
-    row = run_pages.evaluation_row(one)
-    packed = one.run_id is not None and (settings.evidence / f"{one.run_id}.zip").is_file()
-    return BoardRow(
-        rank=f"{rank}=" if tie else str(rank),
-        tie=tie,
-        label=one.label,
-        evaluation_id=one.evaluation_id,
-        run_id=one.run_id,
-        bundle=one.run_id if packed else None,
-        accuracy=row.accuracy,
-        interval=row.interval,
-        mark=row.mark,
-        lenient=wording.percent(one.lenient.accuracy),
-        n=one.n,
-        verdict={"cannot tell": "cannot be told apart", "equivalent": "as good within 5 points"}.get(verdict, ""),
+def board_of(settings: Settings, board: Board) -> BoardOf:
+    return BoardOf(
+        evalset=board.evalset,
+        digest=board.evalset_digest[:12],
+        n=board.n,
+        rows=tuple(_board_row(settings, entry) for entry in board.entries),
+        left_out=board.left_out,
     )
 
 
-def _against(settings: Settings, baseline: str, candidate: str) -> Verdict | None:
-    """None where the two are not comparable, because they are not of the same items."""
-    try:
-        return _compared(settings.evals, baseline, candidate)
-    except errors.Invalid:
-        return None
-
-
-@lru_cache(maxsize=1_000)
-def _compared(folder: Path, baseline: str, candidate: str) -> Verdict:
-    """Evaluations never change, so neither does this."""
-    one, other = (comparisons.load(folder / name) for name in (baseline, candidate))
-    return comparisons.compare(one, other).verdict
+def _board_row(settings: Settings, entry: Entry) -> BoardRow:
+    packed = entry.run_id is not None and (settings.evidence / f"{entry.run_id}.zip").is_file()
+    accuracy, ends = wording.percent(entry.accuracy), wording.interval(entry.ci95_clustered)
+    return BoardRow(
+        rank=f"{entry.rank}=" if entry.tied else str(entry.rank),
+        label=entry.label,
+        evaluation_id=entry.evaluation_id,
+        run_id=entry.run_id,
+        bundle=entry.run_id if packed else None,
+        accuracy=accuracy,
+        interval=ends,
+        mark=marks.interval(entry.accuracy, entry.ci95_clustered, f"{accuracy}, 95 % interval {ends}"),
+        lenient=wording.percent(entry.lenient_accuracy),
+        tied=len(entry.tied),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

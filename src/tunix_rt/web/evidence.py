@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
-from tunix_rt import comparisons, datasets, errors, evals, evidence, jobs, runs
+from tunix_rt import comparisons, errors, evidence, runs
 from tunix_rt.api.runs import RUN_ID
 from tunix_rt.api.service import Here
 from tunix_rt.evidence import Report
@@ -27,7 +27,9 @@ LARGEST = 1_000_000  # bytes of one JSON file of a bundle that a page reads
 
 
 class VerifyQuery(queries.Query):
-    depth: Annotated[int, Field(ge=0, le=evidence.DEEPEST)] | None = None
+    """Deeper is for the command line: it builds datasets and runs models, which a page that is only looked at must not."""
+
+    depth: Annotated[int, Field(ge=0, le=1)] | None = None
 
 
 class ToPack(BaseModel):
@@ -91,17 +93,8 @@ def pack(here: Here, form: Annotated[ToPack, Form()]) -> Response:
     if not (folder / "run.json").is_file():
         raise errors.NotFound(f"no finished run {form.run!r}.", run=form.run)
     with here.heavy():
-        pack_run(here.settings, runs.load(folder))
+        evidence.pack_run(here.settings, runs.load(folder), here.settings.evidence / f"{form.run}.zip")
     return RedirectResponse(f"/evidence/{form.run}", 303)
-
-
-def pack_run(settings: Settings, run: runs.Trained) -> None:
-    """As `tunix-rt evidence pack` does."""
-    base, tuned = evals.of_run(settings, run)
-    compared = comparisons.compare(comparisons.load(base), comparisons.load(tuned))
-    trainset = jobs.read(Path(run.dir))[1].dataset
-    evalset = datasets.find(settings, compared.evalset).path.parent
-    evidence.pack(Path(run.dir), base, tuned, compared, trainset, evalset, settings.evidence / f"{run.run_id}.zip")
 
 
 @router.get("/evidence/{bundle}")
