@@ -24,6 +24,14 @@ def _portal() -> BlockingPortal:
     return _loop().__enter__()
 
 
+def close() -> None:
+    """End the event loop's thread, if there is one: a process that leaves it running may hang as it ends."""
+    if _portal.cache_info().currsize:
+        _loop().__exit__(None, None, None)
+        _portal.cache_clear()
+        _loop.cache_clear()
+
+
 class Client:
     def __init__(self, app: FastAPI, headers: dict[str, str] | None = None) -> None:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

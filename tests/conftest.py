@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import asking
 import postgres
 from tunix_rt import datasets, models, settings, store
 from tunix_rt.datasets import Dataset
@@ -13,6 +14,12 @@ from tunix_rt.settings import Settings
 from tunix_rt.store import Store
 
 DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ended_loop() -> Iterator[None]:
+    yield
+    asking.close()
 
 
 @pytest.fixture(scope="session")
