@@ -186,6 +186,15 @@ def test_lines_are_read_in_bounded_memory(tmp_path: Path) -> None:
     assert peak < 1_000_000  # bytes; the file has ten million
 
 
+@pytest.mark.parametrize("after", [1, 9, 75_638_390_324_509, 2**70])
+def test_a_place_where_no_line_begins_is_no_cursor(after: int, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"one\ntwo\n")
+    assert [values.read_lines(path, begin, 10).lines for begin in (4, 8)] == [[b"two"], []]
+    with pytest.raises(errors.Invalid, match="is no cursor"):
+        values.read_lines(path, after, 10)
+
+
 @pytest.mark.parametrize("running", [True, False])
 def test_the_collector_goes_on_as_it_was(running: bool) -> None:
     before = gc.isenabled()

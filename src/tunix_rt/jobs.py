@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from tunix_rt import errors, values
 from tunix_rt.values import Value
@@ -120,6 +120,13 @@ class TrainConfig(Value):
     are trained on one after another. `too_long` says what becomes of a trace that does not fit a row. `memory_gb` is a
     budget: `rows` and `accumulation` are then chosen to fit it, with the same tokens in an optimizer step.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"required": ["stages"], "properties": {"stages": {"minItems": 1}}},
+            "then": {"properties": {"epochs": {"const": 1}}},
+        }
+    )
 
     name: str
     model: str

@@ -315,7 +315,7 @@ def read_lines(path: Path, after: int, limit: int, most: int = 8_000_000) -> Lin
         return Lines([], 0, False)
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(after - 1, 0))
+        file.seek(max(min(after, size) - 1, 0))  # a file system refuses a place that no file can have
         if after > size or (after and file.read(1) != b"\n"):
             raise errors.Invalid(f"{after!r} is no cursor; use the 'next' of the page before.", field="after")
         lines: list[bytes] = []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -72,10 +72,13 @@ def map_path_parameters(context: Any, path_parameters: Any) -> Any:  # noqa: ARG
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:  # noqa: ARG001  # the hook's signature
-    """JSON Schema cannot say that steps are numbered without gaps, nor a few things of claims and meta: make it fit."""
+    """JSON Schema cannot say that steps are numbered without gaps, that two lists are equally long, nor a few things of claims
+    and meta: make it fit."""
     body = copy.deepcopy(body)  # it may hold the document's own examples
     if fitting[-1] and not isinstance(body, bytes):
         body = json.loads(json.dumps(body).replace("\\u0000", ""))  # no text of a body may hold NUL
+    if fitting[-1] and isinstance(body, dict) and isinstance(body.get("spec"), dict):
+        body["spec"].pop("stage_digests", None)  # one for each stage
     for trace in _traces(body) if fitting[-1] else ():
         for i, step in enumerate(trace["steps"], start=1):
             step["i"] = i
@@ -134,11 +137,17 @@ def against(operation: Any, mode: GenerationMode, token: str, count: int) -> Non
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Case) -> None:
+        assume(mode is GenerationMode.POSITIVE or not any(map(unseen, (case.query or {}).values())))
         case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, excluded_checks=left_out)
 
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.path_parameters):
         return
     check()
+
+
+def unseen(value: object) -> bool:
+    """An object, or a list of one, arrives in an address as plain text, which may well be valid there."""
+    return isinstance(value, dict) or (isinstance(value, list) and len(value) < 2)
 
 
 @pytest.mark.long

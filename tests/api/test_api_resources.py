@@ -228,3 +228,11 @@ def test_the_reference_names_no_other_host(client: Client) -> None:
     assert "http://" not in page.text.replace("http://127.0.0.1", "")
     assert client.get("/api/reference.css").status_code == 200
     assert client.get("/api/openapi.json").json()["openapi"].startswith("3.1")
+
+
+@pytest.mark.parametrize("name", ["ingest", "build"])
+def test_a_word_of_an_address_names_no_dataset(name: str, client: Client) -> None:
+    assert client.get(f"/api/datasets/{name}").status_code == 404
+    line = json.dumps(TRACE) + "\n"
+    answer = client.post(f"/api/datasets/ingest?file=x.jsonl&name={name}", content=line)
+    assert (answer.status_code, "address of the service" in answer.text) == (409, True)

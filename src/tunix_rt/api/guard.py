@@ -67,14 +67,18 @@ class Site:
                 self._patterns.setdefault(path, (pattern, self._exact[path]))
         self._patterns = {path: found for path, found in self._patterns.items() if found[0].groups}
 
-    def match(self, path: str) -> tuple[str, dict[str, Rule], dict[str, str]]:
-        """(template, rules by method, parameters) of a path; no rules for one that leads nowhere."""
-        if (rules := self._exact.get(path)) is not None:
-            return path, rules, {}
+    def match(self, path: str, method: str) -> tuple[str, dict[str, Rule], dict[str, str]]:
+        """(template, rules by method, parameters) of a path; no rules for one that leads nowhere.
+
+        As the router does, a path that takes other methods only is tried as a name in a pattern as well.
+        """
+        exact = self._exact.get(path)
+        if exact is not None and method in exact:
+            return path, exact, {}
         for template, (pattern, rules) in self._patterns.items():
-            if found := pattern.match(path):
+            if (found := pattern.match(path)) and (exact is None or method in rules):
                 return template, rules, found.groupdict()
-        return "unmatched", {}, {}
+        return (path, exact, {}) if exact is not None else ("unmatched", {}, {})
 
 
 def paths(route: BaseRoute) -> list[tuple[str, str, re.Pattern[str]]]:
@@ -92,7 +96,7 @@ class Asked:
         self.id = secrets.token_hex(8)
         self.began = time.perf_counter()
         self.method: str = scope["method"]
-        self.template, self.rules, self.params = site.match(scope["path"])
+        self.template, self.rules, self.params = site.match(scope["path"], "GET" if self.method == "HEAD" else self.method)
         self.headers: dict[bytes, bytes] = {}
         self.repeated = False
         self.size = 0

@@ -246,7 +246,7 @@ def _log(here: Service, folder: Path, after: int, most: int) -> dict[str, Any]:
     if not path.is_file():
         return {"data": "", "next": after}
     with path.open("rb") as file:
-        file.seek(after)
+        file.seek(min(after, path.stat().st_size))  # a file system refuses a place that no file can have
         data = file.read(most)
     whole = data[: data.rfind(b"\n") + 1] or data
     return {"data": here.redact(whole.decode(errors="replace")), "next": after + len(whole)}

@@ -13,10 +13,14 @@ from tunix_rt.datasets.recipes import builtin_recipes
 from tunix_rt.values import fsync_folder
 
 STORED = "stored"  # in a selection, the traces of the database
+ADDRESSES = ("build", "ingest")  # of the service: a dataset of that name would have no address there
 
 
 def own_name(name: str) -> str:
-    """Raises Conflict for the name of a built-in recipe, which must never come to mean anything else, and for `stored`."""
+    """Raises Conflict for the name of a built-in recipe, which must never come to mean anything else, and for words that mean
+    something else already."""
+    if name in ADDRESSES:
+        raise errors.Conflict(f"{name!r} is an address of the service; give this dataset another name.", name=name)
     if name == STORED:
         raise errors.Conflict(f"{name!r} means the traces of the database; give this dataset another name.", name=name)
     if name in builtin_recipes():
