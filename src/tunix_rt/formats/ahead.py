@@ -34,7 +34,7 @@ class Ahead:
         self._reader = Reader(path, form)
         self.path, self.format = path, form
         self.sha256, self.count = "", 0
-        self._apart = path.stat().st_size >= smallest and len(os.sched_getaffinity(0)) > 1
+        self._apart = path.stat().st_size >= smallest and (os.cpu_count() or 1) > 1
 
     def __iter__(self) -> Iterator[tuple[int, Line] | Bad]:
         seen = 0
