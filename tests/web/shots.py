@@ -18,7 +18,7 @@ from tunix_rt.web.evaluations import as_trace
 from tunix_rt.web.runs import summaries
 
 OUT = Path(__file__).parents[2] / "docs" / "images"
-LEFT = shutil.ignore_patterns("*.safetensors", "cache", "checkpoints", "token", "serve.json", "audit*", "*.lock")
+LEFT = shutil.ignore_patterns("*.safetensors", "cache", "checkpoints", "token", "servers", "login-codes", "audit*", "*.lock")
 
 
 def filled(settings: Settings) -> dict[str, str]:
