@@ -39,7 +39,7 @@ def relay() -> Iterator[tuple[int, list[str], list[tuple[str, int]]]]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815  # the library's name
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -76,7 +76,7 @@ def both(lab: Lab, chromium: Browser) -> Iterator[tuple[Watched, list[tuple[str,
         assert made.troubles == []
 
 
-def test_pages_forms_and_deep_links_hold_across_two_servers(both: tuple[Watched, list[tuple[str, int]]], lab: Lab) -> None:
+def test_pages_forms_and_deep_links_hold_across_two_servers(both: tuple[Watched, list[tuple[str, int]]]) -> None:
     watched, answered = both
     page = watched.page
     expect(page.get_by_role("heading", level=1)).to_be_visible()

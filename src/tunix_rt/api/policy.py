@@ -27,6 +27,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/metrics"): Rule("viewer"),
     ("GET", "/api"): Rule("viewer"),
     ("GET", "/api/reference.css"): Rule("viewer"),
+    ("GET", "/api/reference.svg"): Rule("viewer"),
     ("GET", "/api/openapi.json"): Rule("viewer"),
     ("POST", "/api/login-codes"): Rule("viewer", 1 * KB),
     ("GET", "/api/whoami"): Rule("viewer"),

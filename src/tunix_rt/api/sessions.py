@@ -7,10 +7,10 @@ has swapped it, so a browser may be let in by another server than the one that m
 
 import hashlib
 import hmac
-import os
 import secrets
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,17 +82,15 @@ class Sessions:
         expires = int(time.time()) + COOKIE_SECONDS
         return f"{kept['key']}.{expires}.{self._mac(kept['key'], expires)}"
 
-    def _waiting(self) -> list[str]:
+    def _waiting(self) -> list[Path]:
         """The codes that are still good, or are being written; the others are removed."""
         waiting = []
-        for entry in os.scandir(self._codes):
-            try:
-                if entry.stat().st_mtime + CODE_SECONDS < time.time():
-                    os.unlink(entry)
+        for path in self._codes.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime + CODE_SECONDS < time.time():
+                    path.unlink()
                 else:
-                    waiting.append(entry.name)
-            except FileNotFoundError:
-                continue
+                    waiting.append(path)
         return waiting
 
     def key_of(self, cookie: str) -> str | None:
