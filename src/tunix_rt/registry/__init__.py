@@ -1,0 +1,32 @@
+"""6b The registry: names for what runs made, as immutable versions with a way back to their data.
+
+A version is promoted through a gate, or by force and with a reason; aliases such as `champion` say which one is in use. The
+weights lie in the artifact store, which keeps them whatever becomes of the run.
+"""
+
+from tunix_rt.registry.aliases import move, roll_back
+from tunix_rt.registry.promotions import Criterion, admit, decide, keep, read_gate, record
+from tunix_rt.registry.entries import (
+    ALIAS,
+    CHAMPION,
+    NAME,
+    Admission,
+    Content,
+    Entry,
+    Happening,
+    Model,
+    every,
+    get,
+    history,
+    known,
+    listed,
+    of_run,
+    versions,
+)
+from tunix_rt.registry.weights import Link, Problem, as_run, download, problems, sizes, walk
+
+__all__ = [
+    "ALIAS", "CHAMPION", "NAME", "Admission", "Content", "Criterion", "Entry", "Happening", "Link", "Model", "Problem", "admit",
+    "as_run", "decide", "download", "every", "get", "history", "keep", "known", "listed", "move", "of_run", "problems",
+    "read_gate", "record", "roll_back", "sizes", "versions", "walk",
+]  # fmt: skip
