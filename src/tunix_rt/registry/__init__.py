@@ -5,7 +5,6 @@ weights lie in the artifact store, which keeps them whatever becomes of the run.
 """
 
 from tunix_rt.registry.aliases import move, roll_back
-from tunix_rt.registry.promotions import Criterion, admit, decide, keep, read_gate, record
 from tunix_rt.registry.entries import (
     ALIAS,
     CHAMPION,
@@ -23,6 +22,7 @@ from tunix_rt.registry.entries import (
     of_run,
     versions,
 )
+from tunix_rt.registry.promotions import Criterion, admit, decide, keep, read_gate, record
 from tunix_rt.registry.weights import Link, Problem, as_run, download, problems, sizes, walk
 
 __all__ = [

@@ -4,8 +4,8 @@ from sqlalchemy import Connection, insert, select
 
 from tunix_rt import errors
 from tunix_rt.registry import entries
-from tunix_rt.registry.tables import HISTORY, MODELS
 from tunix_rt.registry.entries import ALIAS, Entry
+from tunix_rt.registry.tables import HISTORY, MODELS
 from tunix_rt.store import clock
 from tunix_rt.values import fits
 

@@ -5,16 +5,17 @@ run again is the same version. What a gate decided elsewhere is decided again he
 """
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tunix_rt import comparisons, errors, evals, jobs, models, runs, statistics, values
+from tunix_rt import comparisons, errors, jobs, models, statistics, values
 from tunix_rt.comparisons import EvaluationSummary, Gate, baselines
 from tunix_rt.jobs import TrainJob
 from tunix_rt.registry import aliases, entries
-from tunix_rt.registry.tables import HISTORY, MODELS, VERSIONS
 from tunix_rt.registry.entries import Admission, Content, Entry, Measured, Stored
+from tunix_rt.registry.tables import HISTORY, MODELS, VERSIONS
 from tunix_rt.runs import Trained
 from tunix_rt.settings import Settings
 from tunix_rt.store import Artifacts, artifacts, clock
@@ -22,7 +23,7 @@ from tunix_rt.values import Value
 
 WEIGHTS, CONFIG = "adapter.safetensors", "adapter_config.json"
 LONGEST_REASON = 1_000
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Criterion(Value):
@@ -96,7 +97,7 @@ def _comparable(one: EvaluationSummary, other: EvaluationSummary) -> bool:
 
 
 def read_gate(settings: Settings, run: Trained, path: Path) -> Gate:
-    """The decision in a `gate.json`, made again from the evaluations it names; `errors.Tampered` when it comes out otherwise."""
+    """The decision in a `gate.json`, made again from what it names; `errors.Tampered` when it comes out otherwise."""
     told = Gate.parse(values.read_json(path), source=str(path))
     criterion = Criterion(
         baseline=told.baseline_name or told.baseline,

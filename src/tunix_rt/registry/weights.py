@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from tunix_rt import datasets, errors, jobs, models, runs, values
 from tunix_rt.jobs import Inputs
-from tunix_rt.registry.promotions import owner
 from tunix_rt.registry.entries import Entry
+from tunix_rt.registry.promotions import owner
 from tunix_rt.runs import Trained, load
 from tunix_rt.settings import Settings
 from tunix_rt.store import Artifacts, artifacts
