@@ -17,7 +17,7 @@ from tunix_rt.registry.entries import (
     every,
     get,
     history,
-    known,
+    is_known,
     listed,
     of_run,
     versions,
@@ -27,6 +27,6 @@ from tunix_rt.registry.weights import Link, Problem, as_run, download, problems,
 
 __all__ = [
     "ALIAS", "CHAMPION", "NAME", "Admission", "Content", "Criterion", "Entry", "Happening", "Link", "Model", "Problem", "admit",
-    "as_run", "decide", "download", "every", "get", "history", "keep", "known", "listed", "move", "of_run", "problems",
+    "as_run", "decide", "download", "every", "get", "history", "is_known", "keep", "listed", "move", "of_run", "problems",
     "read_gate", "record", "roll_back", "sizes", "versions", "walk",
 ]  # fmt: skip

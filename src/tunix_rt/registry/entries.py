@@ -213,9 +213,14 @@ def of_run(connection: Connection, run_id: str) -> tuple[Entry, ...]:
     return _entries(connection, connection.execute(query).all())
 
 
+def is_known(connection: Connection, name: str) -> bool:
+    """Whether something is registered under the name."""
+    return connection.execute(select(MODELS.c.name).where(MODELS.c.name == name)).first() is not None
+
+
 def known(connection: Connection, name: str) -> None:
     """`errors.NotFound` unless something is registered under the name."""
-    if connection.execute(select(MODELS.c.name).where(MODELS.c.name == name)).first() is None:
+    if not is_known(connection, name):
         names = connection.scalars(select(MODELS.c.name).order_by(MODELS.c.name).limit(200))
         text = f"no registered model {name!r}.{errors.nearest(name, names)} `tunix-rt models promote` registers one."
         raise errors.NotFound(text, model=name)
