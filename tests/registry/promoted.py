@@ -50,9 +50,8 @@ def evaluated(home: Path, evalset: Dataset, wrong: Callable[[int], bool], run: T
     return name
 
 
-def another(home: Path, weights: bytes) -> Trained:
-    """A second run beside the made-up one, with other weights."""
-    run_id = "20250102-000000-abcdef"
+def another(home: Path, weights: bytes, run_id: str = "20250102-000000-abcdef") -> Trained:
+    """Another run beside the made-up one, with other weights."""
     folder = home / "runs" / run_id
     shutil.copytree(home / "runs" / RUN_ID, folder)
     values.write_bytes(folder / "adapter" / "adapter.safetensors", weights)

@@ -43,17 +43,19 @@ def as_base(surface: Surface, what: str) -> str:
     entry = None if what in models.known(surface.settings) else registered(surface, what)
     if entry is None:
         return what
-    name, source = f"{entry.name}-v{entry.version}", f"registered {entry.reference} {entry.digest}"
+    name, source = f"{entry.name}-v{entry.version}", f"registered {entry.reference} {entry.digest[:16]}"
     if name in models.known(surface.settings):
         there = models.prepare(surface.settings, name)
         if there.manifest.source == source:
             return name
     run = registry.as_run(surface.settings, entry)
-    models.prepare(surface.settings, run.model, surface.say)
-    with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as work:
-        exports.prepare(surface.settings, run, exports.job_of(run, "merged"), Path(work))
-        local.run(Path(work))
-        models.fetch(surface.settings, str(Path(work) / "export"), name=name, source=source, say=surface.say)
+    base, job = models.prepare(surface.settings, run.model, surface.say), exports.job_of(run, "merged")
+    with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as folder:
+        work = Path(folder)
+        exports.prepare(surface.settings, run, job, work)
+        local.run(work)
+        exports.publish(run, job, base, work / "export", work / "out")
+        models.fetch(surface.settings, str(work / "out"), name=name, source=source, say=surface.say)
     return name
 
 

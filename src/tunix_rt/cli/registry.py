@@ -127,9 +127,9 @@ def check(
     if wrong:
         lines = [f"  {one.name}@{one.version}: {one.file} {one.digest[:12]}: {one.problem}" for one in wrong]
         mend = "Promoting the run again mends it, if its folder is whole."
-        text = f"{len(wrong)} of the files of {len(found)} versions are not what was promoted. {mend}"
+        text = f"{len(wrong)} files of registered versions are not what was promoted. {mend}"
         raise errors.Tampered("\n".join([text, *lines]), **data)
-    surface.emit(data, f"{len(found)} versions, {size(total)}: every byte is what was promoted")
+    surface.emit(data, f"versions: {len(found)}, {size(total)}; every byte is what was promoted")
 
 
 @command(group)

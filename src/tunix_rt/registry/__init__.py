@@ -9,11 +9,13 @@ from tunix_rt.registry.entries import (
     ALIAS,
     CHAMPION,
     NAME,
+    Action,
     Admission,
     Content,
     Entry,
     Happening,
     Model,
+    Standing,
     every,
     get,
     history,
@@ -23,10 +25,10 @@ from tunix_rt.registry.entries import (
     versions,
 )
 from tunix_rt.registry.promotions import Criterion, admit, decide, keep, read_gate, record
-from tunix_rt.registry.weights import Link, Problem, as_run, download, problems, sizes, walk
+from tunix_rt.registry.weights import Link, Problem, State, as_run, download, problems, sizes, walk
 
 __all__ = [
-    "ALIAS", "CHAMPION", "NAME", "Admission", "Content", "Criterion", "Entry", "Happening", "Link", "Model", "Problem", "admit",
+    "ALIAS", "CHAMPION", "NAME", "Action", "Admission", "Content", "Criterion", "Entry", "Happening", "Link", "Model", "Problem", "Standing", "State", "admit",
     "as_run", "decide", "download", "every", "get", "history", "is_known", "keep", "listed", "move", "of_run", "problems",
     "read_gate", "record", "roll_back", "sizes", "versions", "walk",
 ]  # fmt: skip
