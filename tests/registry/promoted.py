@@ -5,13 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from sqlalchemy import insert
+
 from made_up import RUN_ID, answered, dataset_in, folders_in
 from tunix_rt import registry, runs, scoring, store, traces, values
 from tunix_rt.datasets import Dataset
 from tunix_rt.registry import Criterion, Entry
 from tunix_rt.runs import Trained
+from tunix_rt.runs.tables import RUNS
 from tunix_rt.settings import Settings
-from tunix_rt.store import Store
+from tunix_rt.store import Store, clock
 
 
 class Place(NamedTuple):
@@ -77,5 +80,18 @@ def opened(settings: Settings) -> Place:
     """A filled workspace as a place; its store is the caller's to close."""
     found = [values.read_json(path) for path in settings.evals.glob("*/summary.json")]
     (base,) = (row["evaluation_id"] for row in found if row["run_id"] is None)
-    good, damaged = (runs.load(path) for path in sorted(settings.runs.iterdir()))
+    good, damaged = (runs.load(path) for path in sorted(settings.runs.iterdir())[:2])
     return Place(settings, store.open_store(settings), base, good, damaged)
+
+
+def in_ledger(store: Store, run: Trained) -> None:
+    """The run as the ledger has one that was completed here."""
+    spec = {"kind": "train", "config": {"name": run.name, "model": run.model}, "dataset": run.dataset}
+    row = {"kind": "train", "state": "completed", "reason": "done", "priority": 0, "folder": f"runs/{run.run_id}"}
+    counts = {"max_attempts": 3, "dry_run": False, "attempt": 1, "attempts_before": 0}
+    with store.unit_of_work() as connection:
+        connection.execute(
+            insert(RUNS).values(
+                run_id=run.run_id, spec=values.canonical(spec).decode(), created=clock(), ended=clock(), **row, **counts
+            )
+        )

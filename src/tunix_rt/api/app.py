@@ -83,6 +83,7 @@ def document() -> dict[str, Any]:
 def routes() -> list[BaseRoute]:
     """Those asked for most come first."""
     routers = (
-        traces.router, runs.router, datasets.router, evaluations.router, evaluations.pairs, models.router, health.router, reference.router,
+        traces.router, runs.router, datasets.router, evaluations.router, evaluations.pairs, models.router, health.router,
+        reference.router,
     )  # fmt: skip
     return [route for router in routers for route in router.routes]

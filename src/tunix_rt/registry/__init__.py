@@ -28,7 +28,7 @@ from tunix_rt.registry.promotions import Criterion, admit, decide, keep, read_ga
 from tunix_rt.registry.weights import Link, Problem, State, as_run, download, problems, sizes, walk
 
 __all__ = [
-    "ALIAS", "CHAMPION", "NAME", "Action", "Admission", "Content", "Criterion", "Entry", "Happening", "Link", "Model", "Problem", "Standing", "State", "admit",
-    "as_run", "decide", "download", "every", "get", "history", "is_known", "keep", "listed", "move", "of_run", "problems",
-    "read_gate", "record", "roll_back", "sizes", "versions", "walk",
+    "ALIAS", "CHAMPION", "NAME", "Action", "Admission", "Content", "Criterion", "Entry", "Happening", "Link", "Model",
+    "Problem", "Standing", "State", "admit", "as_run", "decide", "download", "every", "get", "history", "is_known", "keep",
+    "listed", "move", "of_run", "problems", "read_gate", "record", "roll_back", "sizes", "versions", "walk",
 ]  # fmt: skip
