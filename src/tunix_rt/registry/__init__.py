@@ -24,11 +24,11 @@ from tunix_rt.registry.entries import (
     of_run,
     versions,
 )
-from tunix_rt.registry.promotions import Criterion, admit, decide, keep, read_gate, record
+from tunix_rt.registry.promotions import Criterion, admit, choices, decide, keep, read_gate, record
 from tunix_rt.registry.weights import Link, Problem, State, as_run, download, problems, sizes, walk
 
 __all__ = [
     "ALIAS", "CHAMPION", "NAME", "Action", "Admission", "Content", "Criterion", "Entry", "Happening", "Link", "Model",
-    "Problem", "Standing", "State", "admit", "as_run", "decide", "download", "every", "get", "history", "is_known", "keep",
-    "listed", "move", "of_run", "problems", "read_gate", "record", "roll_back", "sizes", "versions", "walk",
+    "Problem", "Standing", "State", "admit", "as_run", "choices", "decide", "download", "every", "get", "history", "is_known",
+    "keep", "listed", "move", "of_run", "problems", "read_gate", "record", "roll_back", "sizes", "versions", "walk",
 ]  # fmt: skip

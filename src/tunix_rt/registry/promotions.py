@@ -79,6 +79,21 @@ def _against(settings: Settings, baseline: str) -> list[EvaluationSummary]:
     return found
 
 
+def choices(settings: Settings, run: Trained) -> tuple[tuple[str, str], ...]:
+    """(what `Criterion.baseline` takes, what it is): baselines by name, then every other evaluation of the same questions."""
+    mine = _evaluations(settings, run)
+    others = [one for one in _summaries(settings) if one.run_id != run.run_id and any(_comparable(one, own) for own in mine)]
+    named = sorted({one.name for one in baselines.listed(settings) if one.evaluation_id in {o.evaluation_id for o in others}})
+    told = [(one.evaluation_id, f"{one.label} on {one.evalset}, {100 * one.accuracy:.1f} %") for one in others]
+    return (*((name, f"baseline {name}") for name in named), *told)
+
+
+def _summaries(settings: Settings) -> list[EvaluationSummary]:
+    """The newest first."""
+    paths = sorted(settings.evals.glob("*/summary.json"), key=lambda path: -path.stat().st_mtime_ns)
+    return [_summary(path.parent) for path in paths]
+
+
 def _summary(folder: Path) -> EvaluationSummary:
     path = folder / "summary.json"
     return EvaluationSummary.parse(values.read_json(path), source=str(path))
@@ -86,9 +101,7 @@ def _summary(folder: Path) -> EvaluationSummary:
 
 def _evaluations(settings: Settings, run: Trained) -> list[EvaluationSummary]:
     """Of these very weights, the newest first."""
-    paths = sorted(settings.evals.glob("*/summary.json"), key=lambda path: -path.stat().st_mtime_ns)
-    found = [_summary(path.parent) for path in paths]
-    return [one for one in found if (one.run_id, one.adapter_digest) == (run.run_id, run.adapter_digest)]
+    return [one for one in _summaries(settings) if (one.run_id, one.adapter_digest) == (run.run_id, run.adapter_digest)]
 
 
 def _comparable(one: EvaluationSummary, other: EvaluationSummary) -> bool:
