@@ -127,7 +127,7 @@ def check(
     if wrong:
         lines = [f"  {one.name}@{one.version}: {one.file} {one.digest[:12]}: {one.problem}" for one in wrong]
         mend = "Promoting the run again mends it, if its folder is whole."
-        text = f"{len(wrong)} files of registered versions are not what was promoted. {mend}"
+        text = f"files of registered versions that are not what was promoted: {len(wrong)}. {mend}"
         raise errors.Tampered("\n".join([text, *lines]), **data)
     surface.emit(data, f"versions: {len(found)}, {size(total)}; every byte is what was promoted")
 

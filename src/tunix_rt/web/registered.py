@@ -96,6 +96,20 @@ def find(here: Here, name: ModelName) -> Response:
         return RedirectResponse(f"/models/{name}/{registry.get(connection, name).version}", 303)
 
 
+@router.post("/models/{name}/alias")
+def move(here: Here, who: Who, name: ModelName, form: Annotated[ToName, Form()]) -> Response:
+    with here.store.unit_of_work() as connection:
+        registry.move(connection, f"{name}@{form.version}", form.alias, who=who.name, reason=form.reason)
+    return RedirectResponse(f"/models/{name}/{form.version}", 303)
+
+
+@router.post("/models/{name}/rollback")
+def roll_back(here: Here, who: Who, name: ModelName, form: Annotated[ToRollBack, Form()]) -> Response:
+    with here.store.unit_of_work() as connection:
+        made = registry.roll_back(connection, name, form.alias, who=who.name, reason=form.reason)
+    return RedirectResponse(f"/models/{name}/{made.version}", 303)
+
+
 @router.get("/models/{name}/{version}")
 def show(
     request: Request, here: Here, who: Who, name: ModelName, version: Version, query: Annotated[VersionQuery, Query()]
@@ -181,17 +195,3 @@ def _happened(one: Happening) -> tuple[str, str, str, str]:
     else:
         what = f"{one.alias} {one.action} to version {one.version}"
     return wording.when(one.at), what, one.who, one.reason or ""
-
-
-@router.post("/models/{name}/alias")
-def move(here: Here, who: Who, name: ModelName, form: Annotated[ToName, Form()]) -> Response:
-    with here.store.unit_of_work() as connection:
-        registry.move(connection, f"{name}@{form.version}", form.alias, who=who.name, reason=form.reason)
-    return RedirectResponse(f"/models/{name}/{form.version}", 303)
-
-
-@router.post("/models/{name}/rollback")
-def roll_back(here: Here, who: Who, name: ModelName, form: Annotated[ToRollBack, Form()]) -> Response:
-    with here.store.unit_of_work() as connection:
-        made = registry.roll_back(connection, name, form.alias, who=who.name, reason=form.reason)
-    return RedirectResponse(f"/models/{name}/{made.version}", 303)
