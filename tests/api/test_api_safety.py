@@ -34,6 +34,8 @@ FILLED = {
     "evaluation_id": "ab" * 8,
     "run_id": "20261127-090000-0123456789ab",
     "file": "log.txt",
+    "which": "1",
+    "alias": "champion",
 }
 
 

@@ -54,6 +54,10 @@ def addresses(ids: dict[str, str]) -> list[str]:
         f"/compare?run={ids['tuned']}&run={ids['other']}",
         f"/compare/items?run={run}&show=fixed",
         "/models",
+        "/models/summer/1?check=1",
+        f"/runs/{run}/promote",
+        f"/runs/{run}/promote?baseline={ids['base']}",
+        f"/runs/{ids['second']}/promote?baseline={ids['tuned']}",
         "/evidence",
         f"/evidence/{run}?depth=1",
     ]
