@@ -31,14 +31,18 @@ class Told(NamedTuple):
     curve: Sequence[tuple[int, float]]
 
 
-def ask(sweep: Sweep, told: Sequence[Told]) -> Params | None:
-    """The parameters of trial number `len(told)`; None when a grid has no further point."""
+def most(sweep: Sweep) -> int:
+    """How many trials there can be."""
+    return min(sweep.budget.trials, len(_ordered_grid(sweep))) if isinstance(sweep.sampler, Grid) else sweep.budget.trials
+
+
+def ask(sweep: Sweep, told: Sequence[Told]) -> Params:
+    """The parameters of trial number `len(told)`, which is below `most`."""
     number = len(told)
     if sweep.default_first and number == 0:
         return spaces.own(sweep.space, sweep.config)
     if isinstance(sweep.sampler, Grid):
-        points = _ordered_grid(sweep)
-        return points[number] if number < len(points) else None
+        return _ordered_grid(sweep)[number]
     study = _study(sweep, told, _sampler(sweep, number))
     trial = study.ask()
     params: Params = {}

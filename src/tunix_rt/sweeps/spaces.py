@@ -222,8 +222,8 @@ def own(space: Space, base: TrainConfig) -> Params:
             value = value.get(part) if isinstance(value, dict) else None
         if not contains(space[key], value):
             raise errors.Invalid(
-                f"'space.{key}': the config's own value {value!r} is outside the space; widen it, or set 'default_first = false' "
-                "to leave the config itself out.",
+                f"'space.{key}': the config's own value {value!r} is outside the space; widen it, or set "
+                "'default_first = false' to leave the config itself out.",
                 field=f"space.{key}",
                 value=value,
             )
@@ -266,11 +266,13 @@ def _grid(space: Space, left: list[str], given: Params) -> Iterator[Params]:
 def _points(key: str, dimension: Dimension) -> list[Any]:
     match dimension:
         case Choice():
-            return list(dimension.values)
+            return [list(value) if isinstance(value, tuple) else value for value in dimension.values]
         case Whole():
             return list(range(dimension.low, dimension.high + 1, dimension.step))
         case _ if dimension.points is None:
-            raise errors.Invalid(f"'space.{key}': a grid needs 'points', how many values stand for the range.", field=f"space.{key}")
+            raise errors.Invalid(
+                f"'space.{key}': a grid needs 'points', how many values stand for the range.", field=f"space.{key}"
+            )
     shares = [k / (dimension.points - 1) for k in range(dimension.points)]
     if isinstance(dimension, LogUniform):
         return [dimension.low * (dimension.high / dimension.low) ** share for share in shares]

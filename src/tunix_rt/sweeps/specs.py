@@ -19,7 +19,7 @@ from tunix_rt.sweeps import spaces
 from tunix_rt.sweeps.spaces import Params, Space
 from tunix_rt.values import Value
 
-LARGEST_GRID = 100_000
+LARGEST_GRID = 10_000
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,49}$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -226,16 +226,20 @@ def resolve(settings: Settings, sweep: Sweep) -> Sweep:
     for name in dict.fromkeys([sweep.val.evalset, sweep.dataset, *validation]):
         if shared := held_out & _prompts(settings, name):
             raise errors.Invalid(
-                f"'test.evalset': {sweep.test.evalset!r} shares {len(shared)} prompts with {name!r}; a confirmation needs items "
-                "that neither training nor choice has seen.",
+                f"'test.evalset': {sweep.test.evalset!r} shares {len(shared)} prompts with {name!r}; a confirmation needs "
+                "items that neither training nor choice has seen.",
                 field="test.evalset",
                 shared=len(shared),
             )
-    pinned = {"dataset_digest": val.dataset_digest, "model_digest": val.model_digest, "val": val.evaluate, "test": test.evaluate}
+    pinned = {
+        "dataset_digest": val.dataset_digest,
+        "model_digest": val.model_digest,
+        "val": val.evaluate,
+        "test": test.evaluate,
+    }
     return sweep.model_copy(update=pinned)
 
 
 def _prompts(settings: Settings, name: str) -> set[str]:
     found = datasets.find(settings, name)
     return {datasets.canonical_prompt(trace.prompt) for trace in traces.read(found.path)}
-

@@ -1,4 +1,4 @@
-"""The tables of sweeps. A trial's number is its place in the sweep, so that none can be asked twice; its run is in the ledger."""
+"""The tables of sweeps. A trial's number is its place in the sweep, so that none is asked twice; its run is in the ledger."""
 
 from sqlalchemy import BigInteger, Column, Double, ForeignKeyConstraint, Integer, PrimaryKeyConstraint, String, Table, Text
 
