@@ -44,7 +44,7 @@ def place(dimension: Dimension, value: Any) -> float:
     """From 0 to 1 along the dimension; the values of a choice are evenly spread."""
     if isinstance(dimension, Choice):
         at = next(n for n, one in enumerate(dimension.values) if same(one, value))
-        return at / (len(dimension.values) - 1) if len(dimension.values) > 1 else 0.5
+        return round(at / (len(dimension.values) - 1), 6) if len(dimension.values) > 1 else 0.5
     return _share(value, dimension.low, dimension.high, log=_logarithmic(dimension))
 
 

@@ -116,7 +116,7 @@ def start(connection: Connection, sweep: Sweep) -> Standing:
     """
     if sweep.val.evalset_digest is None or sweep.dataset_digest is None:
         raise errors.Invalid("the sweep has no digests; sweeps.resolve adds them.", field="dataset_digest")
-    row = {"sweep_id": sweep.sweep_id, "state": "running", "spec": sweep.model_dump(mode="json", exclude_defaults=True)}
+    row = {"sweep_id": sweep.sweep_id, "state": "running", "spec": sweep.model_dump(mode="json")}
     statement = _INSERT[connection.dialect.name](SWEEPS).values(**row, created=clock())
     connection.execute(statement.on_conflict_do_nothing(index_elements=["sweep_id"]))
     lock(connection, sweep.sweep_id)

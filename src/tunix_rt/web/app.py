@@ -20,6 +20,7 @@ from tunix_rt.web import (
     overview,
     run_form,
     runs,
+    sweeps,
     trace_form,
     traces,
 )
@@ -34,7 +35,8 @@ def make(settings: Settings, **options: Any) -> FastAPI:
 def routes() -> tuple[BaseRoute, ...]:
     """Fixed addresses come before those that hold a name."""
     modules = (
-        overview, trace_form, traces, intake, building, datasets, run_form, runs, evaluations, comparing, evidence, models,
+        overview, trace_form, traces, intake, building, datasets, run_form, runs, evaluations, comparing, sweeps,
+        evidence, models,
     )  # fmt: skip
     found = [route for module in modules for route in module.router.routes]
     return (*sorted(found, key=lambda route: "{" in str(getattr(route, "path", ""))), Mount("/static", assets.serve))
