@@ -82,6 +82,11 @@ def _trained(folder: Path, job: TrainJob) -> None:
     events.emit("plan", steps=16, examples=64, tokens=6_400)
     events.emit("phase", name="training")
     values.write_jsonl(folder / "metrics.jsonl", rows)
+    trained_result(folder, job, rows)
+
+
+def trained_result(folder: Path, job: TrainJob, rows: list[dict[str, Any]]) -> None:
+    """The adapter and the facts that a training with these metrics leaves."""
     values.write_bytes(folder / "adapter" / "adapter.safetensors", ADAPTER)
     values.write_json(
         folder / "adapter" / "adapter_config.json",
@@ -91,7 +96,7 @@ def _trained(folder: Path, job: TrainJob) -> None:
     result = {
         "adapter_digest": values.sha256(ADAPTER),
         "mask_digest": values.sha256(b"masks"),
-        "steps": 16,
+        "steps": len(rows),
         "loss": rows[-1]["loss"],
         "first_loss": rows[0]["loss"],
         "examples": 64,

@@ -6,6 +6,7 @@ drawn with a seed of the sweep's seed and k, so that the same history gives the 
 
 import json
 import random
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,7 +70,8 @@ def importance(sweep: Sweep, told: Sequence[Told]) -> dict[str, float] | None:
         return None
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # noqa: PLC0415  # as above
 
-    found = get_param_importances(_study(sweep, told, None), evaluator=PedAnovaImportanceEvaluator())
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # that of few trials it is rough, which pages say too
+        found = get_param_importances(_study(sweep, told, None), evaluator=PedAnovaImportanceEvaluator())
     return {key: round(float(share), 4) for key, share in found.items()}
 
 
@@ -85,7 +87,7 @@ def _sampler(sweep: Sweep, number: int) -> "BaseSampler":
 def _study(sweep: Sweep, told: Sequence[Told], sampler: "BaseSampler | None") -> "optuna.Study":
     import optuna  # noqa: PLC0415  # as above
 
-    optuna.logging.disable_default_handler()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     higher = sweep.objective.better == "higher_is_better"
     study = optuna.create_study(direction="maximize" if higher else "minimize", sampler=sampler)
     states = {
