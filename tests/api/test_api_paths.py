@@ -21,6 +21,7 @@ FILLED = {
     "name": "tiny-sums",
     "evaluation_id": "ab" * 8,
     "run_id": "20261127-090000-0123456789ab",
+    "sweep_id": "sweep_tiny-0123abcd",
     "file": "log.txt",
     "a": "ab" * 32,
     "b": "ab" * 32,
@@ -53,6 +54,13 @@ BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every
         {"recipe": {**RECIPE, "written": WRITTEN}},
     ],
     "/api/evaluations": [{"model": "tiny", "evalset": "e", "device": "cpu"}, {"run_id": FILLED["run_id"], "evalset": "e"}],
+    "/api/sweeps": [
+        {"recipe": "sweep_tiny"},
+        {"sweep": {"name": "n", "config": CONFIG, "dataset": "tiny-sums", "val": EVALUATE, "test": EVALUATE, "device": "cpu",
+                   "objective": {"metric": "strict", "direction": "higher_is_better"}, "sampler": {"kind": "tpe"},
+                   "pruner": {"kind": "median"}, "budget": {"trials": 2}, "dataset_digest": "ab" * 32,
+                   "space": {"tuning.method": {"kind": "choice", "values": ["lora", ["q"]]}}}},
+    ],
     "/api/comparisons": [{"baseline": "ab" * 8, "candidate": "ab" * 8}],
     "/api/runs": [
         {"spec": {"kind": "train", "config": CONFIG, "dataset": "tiny-sums", "dataset_digest": "ab" * 32,

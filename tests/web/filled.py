@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
-from tunix_rt import datasets, evidence, jobs, models, runs, scoring, store, traces, values
+from tunix_rt import datasets, evidence, jobs, models, runs, scoring, store, sweeps, traces, values
 from tunix_rt.jobs import Batch, GenerateJob, Lora, TrainConfig, TrainJob
 from tunix_rt.launchers.handles import Exit, Handle, Status
 from tunix_rt.runs import EvalSpec, ProbeSpec, Run, TrainSpec
@@ -157,6 +157,7 @@ def _filled(settings: Settings, opened: Store, worker: Worker) -> dict[str, str]
     train = run(settings, opened, worker, TrainSpec(config=config("first"), dataset="tiny-sums"))
     other = run(settings, opened, worker, TrainSpec(config=config("second", rank=8), dataset="tiny-sums"))
     failed = run(settings, opened, worker, ProbeSpec(how="exception"))
+    sweep = swept(settings, opened, worker)
     evaluations = {}
     for key, facts in (("base", {}), ("tuned", tuned(settings, train)), ("other", tuned(settings, other))):
         made = run(settings, opened, worker, EvalSpec(model="tiny", evalset="tiny-sums-eval", **facts))
@@ -168,10 +169,34 @@ def _filled(settings: Settings, opened: Store, worker: Worker) -> dict[str, str]
         "second": other.run_id,
         "failed": failed.run_id,
         "queued": queued.run_id,
+        "sweep": sweep,
         "trace": wrong.id,
         "sum": sums[0].id,
         **evaluations,
     }
+
+
+def swept(settings: Settings, opened: Store, worker: Worker) -> str:
+    """A finished sweep of four trials."""
+    for name in ("tiny-sums-val", "tiny-sums-test"):
+        datasets.build(datasets.recipe(name), settings.datasets / name)
+    asked = {
+        "name": "ranks",
+        "config": config("first").model_dump(mode="json"),
+        "dataset": "tiny-sums",
+        "val": {"evalset": "tiny-sums-val"},
+        "test": {"evalset": "tiny-sums-test"},
+        "budget": {"trials": 4},
+        "space": {
+            "tuning.method": {"kind": "choice", "values": ["lora", "full"]},
+            "tuning.rank": {"kind": "choice", "values": [2, 4, 8], "when": {"tuning.method": ["lora"]}},
+            "optimizer.learning_rate": {"kind": "loguniform", "low": 1e-4, "high": 1e-2},
+        },
+    }
+    with opened.unit_of_work() as connection:
+        found = sweeps.start(connection, sweeps.resolve(settings, sweeps.parse(asked, source="sweep")))
+    worker.work(lambda: False, once=True)
+    return found.sweep_id
 
 
 def config(name: str, rank: int = 4) -> TrainConfig:

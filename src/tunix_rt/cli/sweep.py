@@ -190,7 +190,7 @@ def describe(found: Standing) -> str:
     if found.trials:
         lines.append(table([_row(trial, keys) for trial in found.trials], header))
     if found.importance:
-        lines.append("what matters: " + ", ".join(f"{key} {100 * share:.0f} %" for key, share in found.importance.items()))
+        lines.append("what matters: " + ", ".join(f"{key} {100 * share:.0f} %" for key, share in sweeps.ranked(found)))
     if found.best is not None:
         beside = f"; the config as it was: {_value(found.default)}" if found.default and found.default is not found.best else ""
         lines.append(f"best: trial {found.best.number} with {_value(found.best)}{beside}")

@@ -29,6 +29,11 @@ def summary(found: Standing) -> dict[str, Any]:
     }
 
 
+def ranked(found: Standing) -> list[tuple[str, float]]:
+    """(parameter, importance), the most important first."""
+    return sorted((found.importance or {}).items(), key=lambda pair: -pair[1])
+
+
 def trial_document(found: Standing, trial: Trial) -> dict[str, Any]:
     return {"sweep_id": found.sweep_id, **trial.model_dump(mode="json", exclude={"sweep_id"})}
 

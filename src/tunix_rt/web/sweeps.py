@@ -210,7 +210,7 @@ def sweep_view(found: Standing, query: RangesQuery, redact: Redactor) -> SweepVi
         trials=tuple(
             _trial(found, trial, list(spec.space), fits, redact) for trial, fits in zip(found.trials, inside, strict=True)
         ),
-        importance=marks.bars({key: round(100 * share) for key, share in (found.importance or {}).items()}),
+        importance=marks.bars({key: round(100 * share) for key, share in sweeps.ranked(found)}),
     )
 
 
