@@ -18,6 +18,7 @@ from tunix_rt.cli import (
     scores,
     serve,
     store,
+    sweep,
     traces,
     train,
 )
@@ -25,5 +26,5 @@ from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "decide", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models",
-    "prove", "registry", "runs", "scores", "serve", "store", "traces", "train",
+    "prove", "registry", "runs", "scores", "serve", "store", "sweep", "traces", "train",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from tunix_rt.web import (
     registered,
     run_form,
     runs,
+    sweeps,
     trace_form,
     traces,
 )
@@ -36,7 +37,7 @@ def make(settings: Settings, **options: Any) -> FastAPI:
 def routes() -> tuple[BaseRoute, ...]:
     """Fixed addresses come before those that hold a name."""
     modules = (
-        overview, trace_form, traces, intake, building, datasets, run_form, runs, evaluations, comparing, evidence, models,
+        overview, trace_form, traces, intake, building, datasets, run_form, runs, evaluations, comparing, sweeps, evidence, models,
         promoting, registered,
     )  # fmt: skip
     found = [route for module in modules for route in module.router.routes]
