@@ -334,12 +334,9 @@ def read_config(path: Path) -> TrainConfig:
     return TrainConfig.parse(values.read_toml(path), source=str(path))
 
 
-def config_text(config: TrainConfig) -> str:
-    """The config as the file that `read_config` reads; what is as always is left out."""
-    data = config.model_dump(mode="json", exclude_defaults=True, exclude_none=True) | {
-        "name": config.name,
-        "model": config.model,
-    }
+def config_text(config: TrainConfig, *, defaults: bool = False) -> str:
+    """The config as the file that `read_config` reads; what is as always is left out unless `defaults` are wanted too."""
+    data = config.model_dump(mode="json", exclude_defaults=not defaults, exclude_none=True)
     if "tuning" in data:
         data["tuning"] = {"method": config.tuning.method, **data["tuning"]}
     return tomli_w.dumps(data)

@@ -24,8 +24,7 @@ __all__ = [
     "Examination", "Exported", "Figures", "Ingested", "ItemOverlap", "Leakage", "Manifest", "Overlap", "Overlaps", "Parent",
     "Part", "Plan", "Pool", "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source",
     "Tally", "Written", "about", "build", "builtin_recipes", "canonical_prompt", "check", "conditions", "derive",
-    "derive_again", "difference", "duplicates", "examine", "explain", "export", "find", "foresee", "generate", "ingest", "is_selection",
-    "leakage", "load", "load_selection", "manifest", "open_dataset", "overlaps", "plan", "pool", "prove", "recipe",
-    "recipe_text", "side",
-    "skeleton", "stats", "stored_pool", "stream", "tally",
+    "derive_again", "difference", "duplicates", "examine", "explain", "export", "find", "foresee", "generate", "ingest",
+    "is_selection", "leakage", "load", "load_selection", "manifest", "open_dataset", "overlaps", "plan", "pool", "prove",
+    "recipe", "recipe_text", "side", "skeleton", "stats", "stored_pool", "stream", "tally",
 ]  # fmt: skip

@@ -12,7 +12,6 @@ from tunix_rt.evidence.signing import new_key
 from tunix_rt.evidence.verifying import DEEPEST, Report, verify
 
 __all__ = [
-    "ADAPTER_LIMIT", "DEEPEST", "Facts", "FileEntry", "Gathered", "Manifest", "Report", "Sample", "evaluation_text", "gather_run",
-    "new_key", "pack", "pack_run",
-    "verify",
+    "ADAPTER_LIMIT", "DEEPEST", "Facts", "FileEntry", "Gathered", "Manifest", "Report", "Sample", "evaluation_text",
+    "gather_run", "new_key", "pack", "pack_run", "verify",
 ]  # fmt: skip

@@ -9,11 +9,17 @@ from typing import Any
 
 from pydantic import Field
 
-from tunix_rt import datasets, jobs, recipes, values
+from tunix_rt import datasets, jobs, values
 from tunix_rt.datasets import Manifest
-from tunix_rt.jobs import GenerateJob, TrainConfig
+from tunix_rt.jobs import Batch, GenerateJob, Lora, TrainConfig
 from tunix_rt.values import Value
 
+SMOKE_CONFIG = TrainConfig(
+    name="smoke",
+    model="tiny",
+    tuning=Lora(rank=4, alpha=8.0),
+    batch=Batch(row_tokens=512, rows=1, accumulation=1),
+)
 SMOKE = {"MODEL": "tiny", "DATASET": "tiny-sums", "EVALSET": "tiny-sums-eval"}
 CELLS = "cells.txt"
 KERNEL = {
@@ -80,10 +86,7 @@ def _filled(subject: Subject) -> list[tuple[str, str]]:
 
 def _facts(subject: Subject) -> dict[str, str]:
     config, trainset, evalset = subject.config, subject.trainset, subject.evalset
-    files = {
-        "train.toml": jobs.config_text(config, defaults=True),
-        "smoke.toml": recipes.path("train", "sft_tiny").read_text(encoding="utf-8"),
-    }
+    files = {"train.toml": jobs.config_text(config, defaults=True), "smoke.toml": jobs.config_text(SMOKE_CONFIG)}
     files |= {f"{one.name}.toml": one.recipe for one in (trainset, evalset) if not one.shipped and one.recipe is not None}
     full = {"MODEL": config.model, "DATASET": trainset.name, "EVALSET": evalset.name}
     expected = {one.name: one.dataset_digest for one in (trainset, evalset)}

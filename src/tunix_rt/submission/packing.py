@@ -141,7 +141,7 @@ def _notebook(facts: Facts, subject: Subject, place: Place) -> dict[str, bytes]:
 
 
 def _attach(subject: Subject) -> Iterator[str]:
-    yield "wheels/: the wheels of tunix-rt and of all it imports (docs/runbook.md has the command)"
+    yield "wheels/: the wheels of tunix-rt and of all it imports (the README in the zip has the commands)"
     if subject.config.model not in models.SOURCES:
         yield f"models/{subject.config.model}/: the base model's folder, as `tunix-rt models pull` takes it"
 
@@ -155,8 +155,10 @@ def _readme(facts: Facts, place: Place, attach: tuple[str, ...], root: str) -> s
 
 Run `{run.run_id}`, {run.steps} optimizer steps, compared with its base model on {compared.n} items of `{compared.evalset}`:
 **{compared.verdict}**, {100 * compared.difference:+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}.
-What that means is in `model_card.md`; what proves it is the evidence bundle with the Merkle root `{root}`, which
-`tunix-rt evidence pack {run.run_id}` writes and whose list of files is `evidence.json`.
+What that means is in `model_card.md`. What proves it is the evidence bundle that `tunix-rt evidence pack {run.run_id}` writes;
+`evidence.json` is its list of files, and its Merkle root is
+
+    {root}
 
 | where | what |
 |---|---|
@@ -170,7 +172,13 @@ Before `kaggle datasets create -p inputs --dir-mode zip`, put there what no subm
 
 {beside}
 
-The dataset becomes `{place.user}/{place.inputs}`, the notebook `{place.user}/{place.slug}`.
+The wheels come from a clone of tunix-rt:
+
+    python -m pip wheel --no-deps --wheel-dir inputs/wheels CLONE
+    python -m pip download --no-deps --require-hashes --requirement CLONE/requirements/train.txt --dest inputs/wheels
+
+The dataset becomes `{place.user}/{place.inputs}`, the notebook `{place.user}/{place.slug}`. `docs/runbook.md` there has every
+step, and what to do when one fails.
 """
 
 

@@ -57,8 +57,8 @@ def plan(measured: Measured, hours: float, margin_minutes: float, sessions: int)
         shortest = (kept_free + measured.start_seconds + step) / 3600
         raise errors.Invalid(
             f"{hours:g} h are too short: margin ({margin_minutes:g} min), evaluation ({measured.evaluation_seconds:.0f} s), "
-            f"start ({measured.start_seconds:.0f} s) and one step take {math.ceil(100 * shortest) / 100:.2f} h; give --hours more, "
-            "or evaluate on fewer items with --limit.",
+            f"start ({measured.start_seconds:.0f} s) and one step take {math.ceil(100 * shortest) / 100:.2f} h; give --hours "
+            "more, or evaluate on fewer items with --limit.",
             option="--hours",
             hours_needed=round(shortest, 4),
         )
