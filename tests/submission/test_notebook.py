@@ -109,7 +109,7 @@ def test_an_earlier_session_is_gone_on_with_and_never_overwritten(code: list[str
     assert (home / "tunix-rt.db").read_bytes() == b"new"
 
 
-def test_other_data_than_it_was_written_for_is_refused(code: list[str], workspace: Settings) -> None:
+def test_other_data_than_it_was_written_for_is_refused(code: list[str]) -> None:
     check = _function(code[4], "check", {"EXPECTED": {"tiny-sums": "a" * 64}})
     check("tiny-sums", "a" * 64)
     with pytest.raises(RuntimeError, match="was written for"):
@@ -126,7 +126,7 @@ def test_a_session_whose_time_is_up_says_how_to_go_on(code: list[str], capsys: p
         raise Refused({"message": "its time was up", "details": {"reason": reason}})
 
     known = {"tunix": tunix, "Refused": Refused, "plan": {"evaluation_hours": 0.1}, "HOURS": 1.0, "MARGIN_MINUTES": 1.0}
-    known |= {"STARTED": 0.0, "DATASET": "a", "TRAINED": [], "MODE": "full"}
+    known |= {"STARTED": 0.0, "DATASET": "a", "TRAINED": [], "ON": [], "MODE": "full"}
     reason = "timeout"
     exec(f"import time\n{code[6]}", known)
     assert known["RUN"] is None
@@ -142,3 +142,8 @@ def _function(source: str, name: str, known: dict[str, Any]) -> Callable[..., An
     exec(part.partition("\n\n\n")[0], known)
     function: Callable[..., Any] = known[name]
     return function
+
+
+def test_a_notebook_for_an_accelerator_insists_on_it(workspace: Settings) -> None:
+    asked = subject(workspace).model_copy(update={"device": "gpu"})
+    assert 'os.environ.get("TUNIX_RT_DEVICE", "gpu")' in cells(asked)[0]

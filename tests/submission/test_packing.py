@@ -31,7 +31,8 @@ def test_it_holds_what_it_promises_and_is_small(made: Made, tmp_path: Path) -> N
         "inputs/evalset/eval-small.jsonl", *(f"inputs/manifests/{name}.json" for name in data),
         *(f"inputs/recipes/{name}.toml" for name in data), "evaluation/comparison.json",
         *(f"evaluation/{side}/{name}.json" for side in ("base", "tuned") for name in ("config", "summary")),
-        *(f"run/{name}" for name in ("run.json", "config.json", "environment.json", "metrics.jsonl", "events.jsonl", "log.txt")),
+        *(f"run/{name}.json" for name in ("run", "config", "environment")),
+        "run/metrics.jsonl", "run/events.jsonl", "run/log.txt",
     }  # fmt: skip
     assert (tmp_path / "a.zip").stat().st_size < submission.LIMIT
     listed = json.loads(members["contents.json"])["files"]

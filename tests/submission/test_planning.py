@@ -19,7 +19,7 @@ STEP = Measured(
 
 
 def test_a_plan_worked_out_by_hand() -> None:
-    """An hour less 10 minutes margin, 10 of evaluation and 1 of start leaves 2340 s, at 11 s a step with its share of saving."""
+    """An hour less 10 minutes margin, 10 of evaluation and 1 of start leaves 2340 s, at 11 s a step with its saving."""
     made = submission.plan(STEP, hours=1, margin_minutes=10, sessions=3)
     assert (made.steps_a_session, made.sessions_needed, made.steps, made.fits) == (212, 5, 636, False)
     assert made.train_hours == pytest.approx(2400 / 3600, abs=1e-4)

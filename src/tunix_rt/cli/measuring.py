@@ -114,11 +114,12 @@ def commands(asked: Asked, made: Plan, config: Path | None) -> list[str]:
     limit = f"--max-hours {made.train_hours:g}"
     named = ["--config", str(config)] if config else []
     named += ["--model", asked.config.model] if config is None else []
-    begin = shlex.join(["tunix-rt", "train", "--dataset", asked.dataset, *named])
+    on_device = ["--device", asked.device] if asked.device != "auto" else []
+    begin = shlex.join(["tunix-rt", "train", "--dataset", asked.dataset, *named, *on_device])
     sessions = min(made.sessions_needed, made.sessions)
     again = [f"session {number}: tunix-rt train --resume latest {limit}" for number in range(2, sessions + 1)]
     on = ["--on", asked.evalset, *(["--limit", str(asked.limit)] if asked.limit else [])]
-    on += ["--max-new-tokens", str(asked.max_new_tokens)]
+    on += ["--max-new-tokens", str(asked.max_new_tokens), *on_device]
     last = [
         shlex.join(["tunix-rt", "eval", asked.config.model, *on]),
         shlex.join(["tunix-rt", "eval", "RUN", *on]),

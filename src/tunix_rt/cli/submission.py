@@ -68,12 +68,14 @@ def notebook(
     config: Config = None,
     limit: Limit = None,
     max_new_tokens: Tokens = 160,
+    device: Annotated[Device, typer.Option(help="Where the notebook insists on running.")] = "auto",
 ) -> None:
     """Write the Kaggle notebook that trains a config on a dataset and evaluates it; the same asked gives the same bytes."""
     chosen = jobs.read_config(config or recipes.path("train", "sft_demo"))
     models.require(surface.settings, chosen.model)
     data = [Data.of(obtain(surface, name).manifest) for name in (dataset, on)]
-    subject = Subject(config=chosen, trainset=data[0], evalset=data[1], limit=limit, max_new_tokens=max_new_tokens)
+    asked = {"limit": limit, "max_new_tokens": max_new_tokens, "device": device}
+    subject = Subject(config=chosen, trainset=data[0], evalset=data[1], **asked)
     written = submission.notebook(subject)
     values.write_bytes(out, written)
     facts = {"notebook": str(out.absolute()), "bytes": len(written), "sha256": values.sha256(written)}

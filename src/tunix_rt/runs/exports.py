@@ -69,15 +69,15 @@ def card(run: Trained, job: ExportJob, base: models.BaseModel, quality: Quality 
         "run": f"`{run.run_id}` on {run.device}, {run.seconds:.0f} s",
     }
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    what = _MERGED if job.form == "merged" else _ADAPTER
+    what, whose = (_MERGED, "this folder's") if job.form == "merged" else (_ADAPTER, "the base model's")
     return (
         f"---\nlicense: {json.dumps(base.manifest.licence.lower())}\nbase_model: {json.dumps(run.model)}\n"
         f"library_name: {'transformers' if job.form == 'merged' else 'peft'}\npipeline_tag: text-generation\n"
         f"{quality.header}---\n\n"
         f"# {run.name}\n\n{run.model}, fine-tuned on reasoning traces with google-tunix. {what}\n\n"
         f"| fact | value |\n|---|---|\n{rows}\n\n"
-        "Prompts must be rendered as in training: the system line of the training config, then the question, through this "
-        f"folder's chat template.\n\n{quality.text}\n"
+        "Prompts must be rendered as in training: the system line of the training config, then the question, through "
+        f"{whose} chat template.\n\n{quality.text}\n"
     )
 
 

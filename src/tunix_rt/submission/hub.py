@@ -1,6 +1,6 @@
 """A run as folders that can be uploaded to the Hub as they are: the model with its card, and both datasets with theirs.
 
-OUT/model/               adapter or merged weights, README.md (the card with results), tokenizer files if merged
+OUT/model/               adapter or merged weights, README.md (the card with results), train.toml, tokenizer files if merged
 OUT/datasets/NAME/       dataset.jsonl, manifest.json, README.md (the card), croissant.json
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunix_rt import datasets, errors, evidence, values
+from tunix_rt import datasets, errors, evidence, jobs, values
 from tunix_rt.evidence import Facts
 from tunix_rt.runs.exports import Quality
 
@@ -29,7 +29,8 @@ def quality(facts: Facts, user: str | None) -> Quality:
     named = [facts.trainset.manifest.name, facts.evalset.manifest.name]
     header = f"datasets:\n- {json.dumps(f'{user}/{named[0]}')}\n" if user else ""
     header += f"tags:\n- tunix-rt\n- reasoning\n- {facts.run.method}\nmodel-index: {json.dumps([_index(facts, user)])}\n"
-    return Quality(header, evidence.evaluation_text(facts))
+    asked = f"In training and evaluation the system line was `{facts.tuned.job.instruction}`."
+    return Quality(header, f"{asked}\n\n{evidence.evaluation_text(facts)}")
 
 
 def _index(facts: Facts, user: str | None) -> dict[str, Any]:
@@ -51,10 +52,12 @@ def _index(facts: Facts, user: str | None) -> dict[str, Any]:
 
 
 def lay_out(facts: Facts, sources: Sequence[Path], out: Path) -> None:
-    """Put the datasets in the folders `sources` beside the model that is in `out` already; every byte is verified first.
+    """Put the training config to the model that is in `out` already, and the datasets in the folders `sources` beside it,
+    every byte verified first.
 
     Raises `errors.Conflict` when a source is not what the run was trained or evaluated on.
     """
+    values.write_bytes(out / MODEL / "train.toml", jobs.config_text(facts.job.config, defaults=True).encode())
     wanted = [facts.run.dataset_digest, facts.comparison.evalset_digest]
     for source, digest in zip(sources, wanted, strict=True):
         manifest = datasets.open_dataset(source).manifest

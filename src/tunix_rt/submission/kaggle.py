@@ -7,6 +7,7 @@ import re
 from typing import Any, Literal, NamedTuple
 
 from tunix_rt import errors
+from tunix_rt.jobs import Device
 
 Accelerator = Literal["none", "t4", "t4x2", "p100", "tpu"]
 # `machine_shape` as that repository's documentation lists it; in September 2026 it no longer named the P100.
@@ -28,6 +29,11 @@ class Place(NamedTuple):
     user: str
     slug: str
     accelerator: Accelerator = "none"
+
+    @property
+    def device(self) -> Device:
+        """Where the notebook insists on running."""
+        return "auto" if self.accelerator == "none" else "tpu" if self.accelerator == "tpu" else "gpu"
 
     @property
     def inputs(self) -> str:
@@ -63,8 +69,8 @@ def kernel_metadata(place: Place) -> dict[str, Any]:
         "language": "python",
         "kernel_type": "notebook",
         "is_private": True,
-        "enable_gpu": place.accelerator in ("t4", "t4x2", "p100"),
-        "enable_tpu": place.accelerator == "tpu",
+        "enable_gpu": place.device == "gpu",
+        "enable_tpu": place.device == "tpu",
         "enable_internet": False,
         "machine_shape": ACCELERATORS[place.accelerator],
         "dataset_sources": [f"{place.user}/{place.inputs}"],

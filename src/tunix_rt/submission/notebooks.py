@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tunix_rt import datasets, jobs, values
 from tunix_rt.datasets import Manifest
-from tunix_rt.jobs import Batch, GenerateJob, Lora, TrainConfig
+from tunix_rt.jobs import Batch, Device, GenerateJob, Lora, TrainConfig
 from tunix_rt.values import Value
 
 SMOKE_CONFIG = TrainConfig(
@@ -57,6 +57,7 @@ class Subject(Value):
     evalset: Data
     model_digest: str | None = None
     limit: int | None = Field(default=None, ge=1)
+    device: Device = "auto"
     max_new_tokens: int = Field(default=GenerateJob.model_fields["max_new_tokens"].default, ge=1)
 
 
@@ -98,6 +99,7 @@ def _facts(subject: Subject) -> dict[str, str]:
         "model": config.model,
         "trainset": trainset.name,
         "evalset": evalset.name,
+        "device": subject.device,
         "attached": _attached(subject),
         "full": json.dumps(full),
         "smoke": json.dumps(SMOKE),

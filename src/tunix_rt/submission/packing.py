@@ -59,7 +59,7 @@ def pack(workspace: Settings, run: Trained, place: Place, out: Path, *, with_dat
     gathered = evidence.gather_run(workspace, run)
     facts, members = gathered.facts, gathered.members
     held = {new: members[old] for old, new in KEPT.items() if old in members} | _logs(workspace, Path(run.dir))
-    subject = _subject(facts)
+    subject = _subject(facts, place)
     folders = (jobs.read(Path(run.dir))[1].dataset, datasets.find(workspace, subject.evalset.name).path.parent)
     held |= _inputs(facts, subject, members) | (_data(facts, folders) if with_data else {})
     if not with_data:
@@ -76,12 +76,13 @@ def pack(workspace: Settings, run: Trained, place: Place, out: Path, *, with_dat
     return Packed(files, len(archive), gathered.manifest.merkle_root, attach)
 
 
-def _subject(facts: Facts) -> Subject:
+def _subject(facts: Facts, place: Place) -> Subject:
     return Subject(
         config=facts.job.config,
         trainset=Data.of(facts.trainset.manifest),
         evalset=Data.of(facts.evalset.manifest),
         model_digest=facts.run.model_digest,
+        device=place.device,
         limit=facts.tuned.job.limit,
         max_new_tokens=facts.tuned.job.max_new_tokens,
     )
