@@ -41,6 +41,7 @@ def measure(surface: Surface, asked: Asked, steps: int, items: int) -> Measured:
     """Train `steps` steps and answer `items` items with the base model; what they leave is thrown away."""
     surface.settings.home.mkdir(parents=True, exist_ok=True)
     models.prepare(surface.settings, asked.config.model, surface.say)
+    obtain(surface, asked.evalset)
     with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".measure-") as place:
         trained = _train(surface, asked, steps, Path(place) / "train")
         evaluating = _evaluate(surface, asked, items, Path(place) / "eval")
