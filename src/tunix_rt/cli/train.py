@@ -1,6 +1,7 @@
 """`tunix-rt train`: one training run in the foreground, through the same ledger as every other."""
 
 import statistics
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +83,8 @@ def train_spec(surface: Surface, asked: TrainSpec, *, output: Path | None = None
     config = asked.config
     models.prepare(surface.settings, config.model, surface.say)
     resolved = runs.resolve(surface.settings, asked)
+    if output is not None:
+        writable(output)
     with foreground.ledger(surface) as opened:
         with opened.unit_of_work() as connection:
             run = runs.submit(connection, resolved, timeout=timeout, folder=output)
@@ -151,6 +154,16 @@ def vacant(folder: Path) -> None:
         raise errors.Conflict(
             f"{folder} is not empty; name a new folder for a new run, or go on with --resume latest.", dir=str(folder)
         )
+
+
+def writable(folder: Path) -> None:
+    """Make the folder, or raise `errors.Failed` before a run is in the ledger that could write nothing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise errors.Failed(f"cannot write to {folder}: {error.strerror}; name another folder.", dir=str(folder)) from error
 
 
 def describe(run: Trained) -> str:

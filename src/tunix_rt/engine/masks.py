@@ -34,6 +34,8 @@ def prove(job: MaskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     base, dataset = opened(inputs, model=job.model_digest, dataset=job.dataset_digest)
     prompts = Prompts(base.folder, job.instruction, job.format)
     kept = list(traces.read(dataset.path))
+    if not kept:
+        raise errors.Invalid("the dataset is empty: there is nothing to train on.", field="dataset")
     examples = [conforming(prompts, trace) for trace in kept]
     shown = [{"id": example.id, "tokens": _pieces(prompts, example)} for example in examples[:SHOWN]]
     values.write_jsonl(attempt / PREVIEW, shown)
