@@ -15,10 +15,12 @@ from tunix_rt import errors, values
 from tunix_rt.scoring.format import ReplyFormat
 from tunix_rt.values import Value
 
+ExportForm = Literal["merged", "adapter", "gguf"]
 Device = Literal["auto", "cpu", "gpu", "tpu"]
 TooLong = Literal["refuse", "truncate", "drop"]
 Dtype = Literal["float32", "bfloat16"]
 Remat = Literal["none", "block", "layer"]
+Quantize = Literal["none", "int8", "nf4"]
 Projection = Literal["q", "k", "v", "o", "gate", "up", "down"]
 ALL_PROJECTIONS: tuple[Projection, ...] = ("q", "k", "v", "o", "gate", "up", "down")
 EXIT_CODES = {"out_of_memory": 71, "disk_full": 74, "timeout": 75}  # of sysexits.h: said even where no event can be written
@@ -35,12 +37,16 @@ INSTRUCTIONS: dict[ReplyFormat, str] = {
 
 
 class Lora(Value):
-    """Low-rank adapters on the named projections (Hu et al. 2021); the update is scaled by alpha / rank."""
+    """Low-rank adapters on the named projections (Hu et al. 2021); the update is scaled by alpha / rank.
+
+    `quantize` keeps the frozen weights of these projections in 8 bits a channel, or 4 (NormalFloat, Dettmers et al. 2023).
+    """
 
     method: Literal["lora"] = "lora"
     rank: int = Field(default=16, ge=1, le=256)
     alpha: float = Field(default=32.0, gt=0)
     targets: tuple[Projection, ...] = Field(default=ALL_PROJECTIONS, min_length=1)
+    quantize: Quantize = "none"
 
 
 class Full(Value):
@@ -283,14 +289,16 @@ class MaskJob(Value):
 
 
 class ExportJob(Value):
-    """What run `run_id` made of a base model, as files others load: the merged weights, or the adapter alone."""
+    """What run `run_id` made of a base model, as files others load: the merged weights, for `transformers` or as GGUF with
+    matrices in `dtype`, or the adapter alone."""
 
     kind: Literal["export"] = "export"
     run_id: str
     model: str
     model_digest: str
     adapter_digest: str
-    form: Literal["merged", "adapter"] = "merged"
+    form: ExportForm = "merged"
+    dtype: Literal["float32", "float16"] = "float32"
     device: Device = "cpu"
 
 

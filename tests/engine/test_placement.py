@@ -130,9 +130,9 @@ def test_four_devices_train_what_one_does_and_resume_from_sharded_checkpoints(
 
 def test_a_mesh_that_cannot_be_is_refused_by_name() -> None:
     with pytest.raises(errors.Missing, match="needs 4096 devices"):
-        placement.check(Mesh(fsdp=4096), Batch())
+        placement.check(Mesh(fsdp=4096), Batch(), LORA)
     with pytest.raises(errors.Missing, match="there are 1"):
-        placement.check(Mesh(fsdp=2), Batch(rows=4))
+        placement.check(Mesh(fsdp=2), Batch(rows=4), LORA)
 
 
 # ── estimates ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
 from tunix_rt.runs import exports
 
-Form = Literal["merged", "adapter"]
+Form = Literal["merged", "safetensors", "adapter", "gguf"]
 group = noun("models", "Base models.")
 
 
@@ -62,21 +62,26 @@ def show(surface: Surface, name: Annotated[str, typer.Argument(help="A model tha
 def export(
     surface: Surface,
     run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run (id or folder).")],
-    to: Annotated[Form, typer.Option(help="All weights for transformers, or the LoRA matrices for PEFT.")] = "merged",
+    to: Annotated[
+        Form,
+        typer.Option(help="All weights for transformers (merged or safetensors) or as GGUF, or the LoRA matrices for PEFT."),
+    ] = "merged",
+    dtype: Annotated[Literal["float32", "float16"], typer.Option(help="Of the matrices in GGUF.")] = "float32",
     out: Annotated[Path | None, typer.Option(help="Folder to write (default: exports/RUN-FORM in the workspace).")] = None,
 ) -> None:
-    """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card of its facts."""
+    """Write what a run made as a folder that transformers, PEFT or llama.cpp loads, with a card of its facts."""
     found = runs.find(surface.settings, run)
     base = models.prepare(surface.settings, found.model, surface.say)
-    job = exports.job_of(found, to)
-    target = out or surface.settings.home / "exports" / f"{found.run_id}-{to}"
+    form = "merged" if to == "safetensors" else to
+    job = exports.job_of(found, form, dtype)
+    target = out or surface.settings.home / "exports" / f"{found.run_id}-{form}"
     surface.settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as work:
         exports.prepare(surface.settings, found, job, Path(work))
         local.run(Path(work))
         files = exports.publish(found, job, base, Path(work) / "export", target)
-    data = {"run_id": found.run_id, "form": to, "dir": str(target), "files": files}
-    surface.emit(data, f"{to} weights of run {found.run_id} in {target}: {', '.join(files)}")
+    data = {"run_id": found.run_id, "form": form, "dir": str(target), "files": files}
+    surface.emit(data, f"{form} weights of run {found.run_id} in {target}: {', '.join(files)}")
 
 
 def _emit(surface: Surface, model: BaseModel) -> None:

@@ -12,7 +12,7 @@ from tunix_rt.cli import configuring, estimating, following, foreground
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.configuring import Options
 from tunix_rt.cli.console import Surface, size
-from tunix_rt.jobs import Device, Dtype, Mesh, Remat, TooLong, TrainConfig
+from tunix_rt.jobs import Device, Dtype, Lora, Mesh, Remat, TooLong, TrainConfig
 from tunix_rt.runs import RESUMABLE, Run, Trained, TrainSpec
 from tunix_rt.store import Store
 
@@ -89,6 +89,8 @@ def train_spec(surface: Surface, asked: TrainSpec, *, output: Path | None = None
         with opened.unit_of_work() as connection:
             run = runs.submit(connection, resolved, timeout=timeout, folder=output)
         tuning = config.tuning.method if config.tuning.method == "full" else f"LoRA rank {config.tuning.rank}"
+        if isinstance(config.tuning, Lora) and config.tuning.quantize != "none":
+            tuning += f" on {config.tuning.quantize} weights"
         names = [stage.dataset for stage in config.stages] or [asked.dataset]
         count = sum(datasets.manifest(surface.settings, name).count for name in names)
         surface.say(
