@@ -25,7 +25,7 @@ def evaluate(
     device: Annotated[Device, typer.Option(help="Where to run; refused if absent.")] = "auto",
 ) -> None:
     """Answer every item of an evaluation set and score the answers."""
-    run = None if what in models.known(surface.settings) else runs.find(surface.settings, what)
+    run = None if what in models.known(surface.settings) else foreground.trained(surface, what)
     folder = evaluation(surface, run.model if run else what, run, on, limit=limit, max_new_tokens=max_new_tokens, device=device)
     summary = values.read_json(folder / "summary.json")
     surface.emit({**summary, "dir": str(folder)}, f"{describe(summary)}\n  folder {folder}")
