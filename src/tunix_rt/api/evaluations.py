@@ -133,36 +133,36 @@ def _spec(settings: Settings, asked: ToEvaluate) -> EvalSpec:
 @router.get("/{evaluation_id}", response_model=EvaluationSummary, summary="One evaluation")
 def get(here: Here, evaluation_id: EvaluationId) -> Response:
     """Counts, intervals, and by what it was made."""
-    return reply(_summary(_folder(here.settings, evaluation_id)).model_dump(mode="json"))
+    return reply(_summary(folder_of(here.settings, evaluation_id)).model_dump(mode="json"))
 
 
 @router.get("/{evaluation_id}/predictions", response_model=PredictionPage, summary="What the model said, item by item")
 def predictions(here: Here, evaluation_id: EvaluationId, after: Offset = None, limit: Limit = 50) -> Response:
     """Prompt, whole output, the answer that was read from it."""
-    return _lines(_folder(here.settings, evaluation_id) / "predictions.jsonl", after, limit)
+    return lines_of(folder_of(here.settings, evaluation_id) / "predictions.jsonl", after, limit)
 
 
 @router.get("/{evaluation_id}/scores", response_model=ScorePage, summary="How each item was judged")
 def scores(here: Here, evaluation_id: EvaluationId, after: Offset = None, limit: Limit = 50) -> Response:
     """By the strict and by the lenient reading."""
-    return _lines(_folder(here.settings, evaluation_id) / "scores.jsonl", after, limit)
+    return lines_of(folder_of(here.settings, evaluation_id) / "scores.jsonl", after, limit)
 
 
 @pairs.post("", response_model=Comparison, summary="Is the candidate better?")
 def compare(here: Here, asked: Annotated[ToCompare, Body()]) -> Response:
     """Two evaluations of the same items, in pairs; nothing is kept."""
-    baseline = comparisons.load(_folder(here.settings, asked.baseline))
-    candidate = comparisons.load(_folder(here.settings, asked.candidate))
+    baseline = comparisons.load(folder_of(here.settings, asked.baseline))
+    candidate = comparisons.load(folder_of(here.settings, asked.candidate))
     with here.heavy():
         return reply(comparisons.compare(baseline, candidate, asked.margin).model_dump(mode="json"))
 
 
-def _lines(path: Path, after: str | None, limit: int) -> Response:
+def lines_of(path: Path, after: str | None, limit: int) -> Response:
     found = values.read_lines(path, int(after or 0), limit)
     return page(found.lines, found.next if found.more else None)
 
 
-def _folder(settings: Settings, evaluation_id: str) -> Path:
+def folder_of(settings: Settings, evaluation_id: str) -> Path:
     folder = settings.evals / evaluation_id
     if not (folder / "summary.json").is_file():
         raise errors.NotFound(f"no finished evaluation {evaluation_id!r}.", evaluation=evaluation_id)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tunix_rt import errors, runs, store
 from tunix_rt.cli.console import Surface, Terminated
-from tunix_rt.runs import ENDED, Run
+from tunix_rt.runs import ENDED, Run, Trained
 from tunix_rt.store import Store
 from tunix_rt.worker import Worker
 
@@ -21,6 +21,23 @@ def ledger(surface: Surface) -> Iterator[Store]:
         yield opened
     finally:
         opened.close()
+
+
+def trained(surface: Surface, name: str) -> Trained:
+    """The finished training run of that id, wherever it was told to lie, or in the folder of that path."""
+    try:
+        return runs.find(surface.settings, name)
+    except errors.NotFound as unknown:
+        with ledger(surface) as opened, opened.reading() as connection:
+            try:
+                run = runs.get(connection, name)
+            except errors.NotFound:
+                raise unknown from None
+    folder = run.dir(surface.settings)
+    if (folder / "run.json").is_file():
+        return runs.load(folder)
+    why = f"and {folder} holds it no more; name its folder" if run.state == "completed" else "so there is nothing to use"
+    raise errors.NotFound(f"run {name} is {run.state}, {why}.", run=name, state=run.state)
 
 
 def finish(surface: Surface, opened: Store, run_id: str, follow: Callable[[], None] = lambda: None) -> Run:

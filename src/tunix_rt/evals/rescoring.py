@@ -5,7 +5,8 @@ last, `summary.json`. The digest is of scorer, options and version, so the same 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -106,24 +107,39 @@ def digest(scorer: Scorer) -> str:
 def rescore(
     settings: Settings, folder: Path, scorer: Scorer, update: Callable[[int, int], None] = lambda _done, _of: None
 ) -> tuple[Rescored, Path]:
-    """Grade every item in a limited process and keep the result; one that is there already is read, not made again."""
+    """Grade every item in a limited process and keep the result; one that is there already is read, not made again.
+
+    `update` hears of every item; when it raises, nothing is kept.
+    """
     out = place(folder, scorer)
     if (out / "summary.json").is_file():
-        return Rescored.parse(values.read_json(out / "summary.json"), source=str(out / "summary.json")), out
+        return _read(out), out
     every = cases(settings, folder)
     wanted = [case for case in every if scorer.applies(case)]
     if not wanted:
         raise errors.Invalid(f"scorer {scorer.name!r} applies to none of the {len(every)} items.", scorer=scorer.name)
     rows = []
-    for row in limited.grade(scorer, wanted):
-        rows.append(row)
-        update(len(rows), len(wanted))
+    with closing(limited.grade(scorer, wanted)) as marks:
+        for row in marks:
+            rows.append(row)
+            update(len(rows), len(wanted))
     evaluation = str(values.read_json(folder / "summary.json")["evaluation_id"])
     made = summarise(evaluation, scorer, rows, skipped=len(every) - len(wanted))
     values.write_json(out / "scorer.json", scorer.model_dump(mode="json"))
     values.write_jsonl(out / "scores.jsonl", (row.model_dump(mode="json") for row in rows))
     values.write_json(out / "summary.json", made.model_dump(mode="json"))
     return made, out
+
+
+def listed(folder: Path) -> Iterator[tuple[Rescored, Path]]:
+    """What an evaluation was rescored by, with the folder of each; by scorer."""
+    for path in sorted(folder.glob(f"{FOLDER}/*/summary.json")):
+        yield _read(path.parent), path.parent
+
+
+def _read(out: Path) -> Rescored:
+    path = out / "summary.json"
+    return Rescored.parse(values.read_json(path), source=str(path))
 
 
 def latest(folder: Path, name: str) -> tuple[Scorer, list[Scored]]:
