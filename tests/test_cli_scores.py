@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from endpoint import said, serving
 from made_up import folders_in
 from test_cli_prove import document, run
 from tunix_rt import values
@@ -40,3 +43,21 @@ def test_a_key_is_made_and_an_unfit_set_exits_with_1(tmp_path: Path) -> None:
     (tmp_path / "set.jsonl").write_text("{}\n")
     found = document("evals", "check", tmp_path / "set.jsonl", home=tmp_path, code=1)
     assert [problem["code"] for problem in found["problems"]] == ["no_trace", "empty"]
+
+
+def test_a_model_judges_only_when_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, key = tmp_path / "home", "sk-of-the-environment"
+    tuned = folders_in(home).tuned
+    monkeypatch.setenv("TUNIX_RT_JUDGE_KEY", key)
+    assert "judge-model" in run("rescore", tuned, "--scorer", "judge", home=home, code=2, err=True)
+    assert "asks no model" in run("rescore", tuned, "--scorer", "exact", "--judge-model", "m", home=home, code=2, err=True)
+    assert not (tuned / "rescores").exists()
+    with serving(lambda question: said("VERDICT: WRONG" if "naïve" in question else "VERDICT: CORRECT")) as endpoint:
+        by = ("--scorer", "judge", "--judge-model", "m", "--judge-url", endpoint.url)
+        made = document("rescore", tuned, *by, home=home)
+        told = run("rescore", tuned, *by, home=home)
+        assert len(endpoint.asked) == 24
+    assert (made["n"], made["correct"], made["unjudged"], set(endpoint.keys)) == (24, 18, 0, {f"Bearer {key}"})
+    assert made["measures"]["agreement"]["strict"]["kappa"] == 1
+    assert "agrees with strict: 100.0 %" in told
+    assert not [path for path in home.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]

@@ -17,7 +17,7 @@ METRICS: dict[str, Direction] = {
     "unparseable": "lower_is_better",
     "truncated": "lower_is_better",
     "tokens": "lower_is_better",
-    **dict.fromkeys(scorers.KINDS, "higher_is_better"),
+    **dict.fromkeys(scorers.NAMES, "higher_is_better"),
 }
 
 
@@ -39,7 +39,7 @@ def scores(folder: Path, metric: str) -> Scores:
     """`strict`, `lenient`: right or not. `unparseable`, `truncated`: ended so. `tokens`: of the most that were allowed. Else
     the marks of the scorer of that name, which has to have scored the evaluation before."""
     direction(metric)
-    if metric in scorers.KINDS or metric in ("strict", "lenient"):
+    if metric in scorers.NAMES or metric in ("strict", "lenient"):
         marks = scorecards.marks(folder, metric)
         return Scores(metric, {mark.item: mark.value for mark in marks}, {mark.item: mark.group for mark in marks})
     evaluation = load(folder)
