@@ -26,6 +26,10 @@ def test_stored_answers_are_scored_cut_and_decided_on(tmp_path: Path) -> None:
     assert document("evals", "looks", home=home)["data"] == []
     board = document("leaderboard", "--on", "eval-small", home=home)["data"][0]
     assert next(entry["evaluation_id"] for entry in board["entries"]) == tuned["evaluation_id"]
+    assert (board["looks"], board["looks_at_runs"]) == (0, 0)
+    compared = document("compare", folders.base, folders.tuned, home=home)
+    assert (compared["looks"], compared["instructions_differ"]) == (0, False)
+    assert "0 looks at this set" in run("compare", folders.base, folders.tuned, home=home)
     made = document("baselines", "set", "main", folders.base, home=home)
     assert document("baselines", "list", home=home)["data"] == [made]
     assert made["evaluation_id"] == base["evaluation_id"]

@@ -197,10 +197,15 @@ def test_what_the_environment_holds_as_secret_is_kept_out(folders: Folders, tmp_
 def test_the_bundle_counts_looks_and_lists_software(own_folders: Folders, tmp_path: Path) -> None:
     environment = own_folders.run / "environment.json"
     values.write_json(environment, {**values.read_json(environment), "packages": {"numpy": "2.0", "Jax_Lib": "1"}})
-    look = Look(evaluation_id="a" * 16, evalset="e", evalset_digest="d", model="tiny", run_id="r", at=1.5)
+    digest = made_up.datasets.open_dataset(own_folders.evalset).manifest.digest
+    look = Look(evaluation_id="a" * 16, evalset="e", evalset_digest=digest, model="tiny", run_id="r", at=1.5)
     own_folders.pack(tmp_path / "x.zip", looks=[look])
     inside = standalone.parse((tmp_path / "x.zip").read_bytes())
     assert json.loads(inside["looks.json"])["looks_at_runs"] == 1
+    assert "counted 1 look at this set, 1 of them at trained runs" in inside["README.md"].decode()
+    fewer = json.dumps({**json.loads(inside["looks.json"]), "data": []}).encode()
+    (tmp_path / "fewer.zip").write_bytes(resealed({**inside, "looks.json": fewer}))
+    assert any("looks.json: looks is 1, not 0" in text for text in evidence.verify(tmp_path / "fewer.zip", 1).failures)
     sbom = json.loads(inside["sbom.json"])
     assert [part["purl"] for part in sbom["components"] if "purl" in part] == ["pkg:pypi/jax-lib@1", "pkg:pypi/numpy@2.0"]
     assert evidence.verify(tmp_path / "x.zip", 1).ok

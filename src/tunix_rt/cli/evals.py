@@ -11,6 +11,7 @@ from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, interval, percent
 from tunix_rt.cli.data import obtain
 from tunix_rt.comparisons import Block, Comparison
+from tunix_rt.evals.looks import counted
 from tunix_rt.jobs import INSTRUCTION, Device, TrainJob, read
 from tunix_rt.runs import RESUMABLE, Trained
 
@@ -95,14 +96,19 @@ def compare(
     baseline: Annotated[str, typer.Argument(help="Evaluation id or folder.")],
     candidate: Annotated[str, typer.Argument(help="Evaluation id or folder.")],
     margin: Annotated[float, typer.Option(min=0.0, max=1.0, help="Differences within this count as equivalent.")] = 0.05,
+    any_instruction: Annotated[
+        bool,
+        typer.Option("--any-instruction", help="Compare although they were told different things, as outside results are."),
+    ] = False,
 ) -> None:
     """Is the candidate better than the baseline on the same items?"""
-    made = comparisons.compare(
-        comparisons.load(evals.find(surface.settings, baseline)),
-        comparisons.load(evals.find(surface.settings, candidate)),
-        margin,
-    )
-    surface.emit(made.model_dump(mode="json"), describe_comparison(made))
+    a, b = (comparisons.load(evals.find(surface.settings, name)) for name in (baseline, candidate))
+    made = comparisons.compare(a, b, margin, any_instruction=any_instruction)
+    seen = counted(surface.settings, made.evalset_digest)
+    differ = a.summary.instruction_digest != b.summary.instruction_digest
+    note = "\n  the two were told different things: the difference is of models and instructions together" if differ else ""
+    data = {**made.model_dump(mode="json"), **seen._asdict(), "instructions_differ": differ}
+    surface.emit(data, f"{describe_comparison(made)}{note}\n  {seen}")
 
 
 def describe_comparison(made: Comparison) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from tunix_rt import evals, models, runs
 from tunix_rt.cli.console import Surface, interval, percent
-from tunix_rt.evals import Generate, Rescored, endpoints, local_judges, rescoring
+from tunix_rt.evals import Generate, Rescored, local_judges, rescoring
 from tunix_rt.jobs import Device
 from tunix_rt.scoring.scorers import Judge
 
@@ -31,6 +31,8 @@ def judged(surface: Surface, folder: Path, asked: Asked, options: Mapping[str, s
 
 
 def _remote(surface: Surface, asked: Asked, options: Mapping[str, str]) -> tuple[Judge, Generate]:
+    from tunix_rt.evals import endpoints  # noqa: PLC0415  # an HTTP client that no other command needs
+
     key = surface.settings.judge_key
     about = {**options, "model": asked.model, "endpoint": endpoints.address(str(asked.url), key)}
     judge = Judge.parse(about, source="scorer 'judge'")

@@ -10,7 +10,7 @@ from tunix_rt.cli import judging
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, interval, percent, table
 from tunix_rt.cli.data import obtain
-from tunix_rt.evals import Checked, Contamination, Rescored
+from tunix_rt.evals import Checked, Contamination, Rescored, Wanted, imports
 from tunix_rt.jobs import Device
 from tunix_rt.scoring import scorers
 
@@ -99,6 +99,29 @@ def _checked_text(made: Checked) -> str:
     lines.append(f"{made.file}: {verdict}; {made.items} items in {made.groups} template groups{seen}")
     lines += [f"  {key}: {', '.join(f'{value} {n}' for value, n in counts.items())}" for key, counts in made.labels.items()]
     return "\n".join(lines)
+
+
+@command(group, "import")
+def import_log(
+    surface: Surface,
+    file: Annotated[Path, typer.Argument(help="A log of Inspect (.eval or .json) or of lm-eval (samples_*.jsonl).")],
+    on: Annotated[str, typer.Option(help="The evaluation set whose items were asked.")],
+    log_format: Annotated[str, typer.Option("--format", help=f"auto, or one of: {', '.join(imports.FORMATS)}.")] = "auto",
+    model: Annotated[str | None, typer.Option(help="Which model answered, where the log does not say.")] = None,
+    attempt: Annotated[int, typer.Option(min=1, help="Which of several answers to each item is scored.")] = 1,
+    partial: Annotated[bool, typer.Option("--partial", help="Leave out items that the log has no answer to.")] = False,
+) -> None:
+    """Take in an outside evaluation of the same items, and score its answers as ours; its own scores are kept beside."""
+    wanted = Wanted(format=log_format, model=model, attempt=attempt, partial=partial)
+    summary, folder = evals.import_log(surface.settings, file, obtain(surface, on), wanted)
+    told = [
+        f"{summary['evaluation_id']}: {summary['label']} on {on}, {summary['n']} items, {percent(summary['accuracy'])} "
+        f"correct, {percent(summary['lenient']['accuracy'])} by the lenient reading"
+    ]
+    for name, theirs in summary["theirs"].items():
+        same = " and ".join(f"{percent(theirs[reading]['share'])} with our {reading}" for reading in ("strict", "lenient"))
+        told.append(f"  their {name}: {percent(theirs['accuracy'])}; agrees {same} reading")
+    surface.emit({**summary, "dir": str(folder)}, "\n".join([*told, f"  folder {folder}"]))
 
 
 @command(group)

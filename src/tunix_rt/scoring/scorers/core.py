@@ -17,7 +17,7 @@ class Case(Value):
     reference: Trace
     output: str
     finish: Finish
-    tokens: int = Field(ge=0)
+    tokens: int | None = Field(ge=0)
 
     @property
     def expected(self) -> str:
