@@ -30,6 +30,9 @@ def test_stored_answers_are_scored_cut_and_decided_on(tmp_path: Path) -> None:
     compared = document("compare", folders.base, folders.tuned, home=home)
     assert (compared["looks"], compared["instructions_differ"]) == (0, False)
     assert "0 looks at this set" in run("compare", folders.base, folders.tuned, home=home)
+    rows = document("compare", folders.base, folders.tuned, folders.base, home=home)["data"]
+    assert [row["p_adjusted"] >= row["p_value"] for row in rows] == [True, True]
+    assert "different runs" in run("compare", folders.base, folders.tuned, "--seeds", home=home, code=1, err=True)
     made = document("baselines", "set", "main", folders.base, home=home)
     assert document("baselines", "list", home=home)["data"] == [made]
     assert made["evaluation_id"] == base["evaluation_id"]
