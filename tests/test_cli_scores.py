@@ -1,12 +1,16 @@
 """`rescore`, `evals`, `leaderboard`, `baselines`, `flips` and `gate` as a person runs them, on a made-up workspace."""
 
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from endpoint import said, serving
+from endpoint import Answer, said, serving
 from made_up import folders_in
-from test_cli_prove import document, run
+from test_cli_prove import COMMAND, document, run
 from tunix_rt import values
 
 
@@ -68,3 +72,27 @@ def test_a_model_judges_only_when_it_is_named(tmp_path: Path, monkeypatch: pytes
     assert made["measures"]["agreement"]["strict"]["kappa"] == 1
     assert "agrees with strict: 100.0 %" in told
     assert not [path for path in home.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
+
+
+def test_a_killed_judging_goes_on_and_asks_again_only_what_was_under_way(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    tuned = folders_in(home).tuned
+
+    def slow(_question: str) -> Answer:
+        time.sleep(0.1)
+        return said("VERDICT: CORRECT")
+
+    with serving(slow) as endpoint:
+        by = ["rescore", tuned, "--scorer", "judge", "--judge-model", "m", "--judge-url", endpoint.url, "--judge-parallel", "2"]
+        environment = {**os.environ, "TUNIX_RT_HOME": str(home)}
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen([COMMAND, *map(str, by)], env=environment, **silent) as first:
+            while len(endpoint.asked) < 8:
+                time.sleep(0.01)
+            first.send_signal(signal.SIGKILL)
+        assert not (tuned / "rescores").exists()
+        before = len(endpoint.asked)
+        assert 8 <= before < 24
+        assert document(*by, home=home)["n"] == 24
+        assert 24 <= len(endpoint.asked) <= 26
+        assert len({str(body) for body in endpoint.asked}) == 24

@@ -256,8 +256,8 @@ def test_an_address_holds_no_secret_and_sends_none_in_the_clear(url: str, mistak
 # ── stopped and taken up again ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_judging_that_fails_half_way_goes_on_and_asks_nothing_twice(own: Own) -> None:
-    """The same replies, asked once each, whatever ended the first attempt."""
+def asked_again(own: Own) -> tuple[Judge, int]:
+    """The judge, and how many questions it was asked anew after an endpoint that failed at the eleventh and a torn line."""
     lock, count = threading.Lock(), 0
 
     def tires(question: str) -> Answer:
@@ -266,20 +266,32 @@ def test_a_judging_that_fails_half_way_goes_on_and_asks_nothing_twice(own: Own) 
             count += 1
             return honest(question) if count <= 10 else BROKEN["500"]
 
-    address = ""
-    with serving(lambda q: tires(q)) as endpoint:
-        address, judge = endpoint.url, Judge(model="m", endpoint="http://127.0.0.1:1/v1")
-        moved = judge.model_copy(update={"endpoint": address})
+    judge = Judge(model="m", endpoint="http://127.0.0.1:1/v1")  # one judge, wherever the tests' endpoints listen
+    with serving(tires) as endpoint:
+        moved = judge.model_copy(update={"endpoint": endpoint.url})
         with pytest.raises(errors.Failed):
             evals.judge(own[0], own[1].tuned, judge, endpoints.asking(moved, None, QUICK._replace(parallel=1, tries=1)))
     store = own[0].home / "cache" / "judge" / f"{rescoring.digest(judge)}.jsonl"
-    assert len(store.read_bytes().splitlines()) == 10
-    store.write_bytes(store.read_bytes() + b'{"question": "torn')  # as a kill leaves it
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with store.open("ab") as file:
+        file.write(b'{"question": "torn')  # as a kill leaves it
     with serving(honest) as endpoint:
         moved = judge.model_copy(update={"endpoint": endpoint.url})
         made, _ = evals.judge(own[0], own[1].tuned, judge, endpoints.asking(moved, None, QUICK))
-        assert (made.n, len(endpoint.asked)) == (24, 14)
+        assert made.n == 24
+        return judge, len(endpoint.asked)
+
+
+def test_a_judging_that_fails_half_way_goes_on_and_asks_nothing_twice(own: Own) -> None:
+    judge, asked = asked_again(own)
+    assert asked == 14
     assert len(judging.Replies(own[0], judge).known()) == 24
+
+
+def test_a_build_that_keeps_no_reply_is_caught(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control for the test above."""
+    monkeypatch.setattr(judging.Replies, "keep", lambda *_: None)
+    assert asked_again(own)[1] == 24
 
 
 def test_the_same_answer_is_judged_once_in_the_whole_workspace(own: Own, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Signatures, secrets, single bytes, and what depth 2 finds that no hash can."""
 
+import io
 import json
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,24 @@ def test_500_changes_of_a_single_byte_are_refused(bundle: Path, signed: Path) ->
     for path in (bundle, signed):
         assert standalone.integrity(standalone.parse(path.read_bytes())) == []
         assert _survivors(path.read_bytes(), range(500)) == []
+
+
+def _read_by_ordinary_tools(data: bytes) -> dict[str, bytes] | None:
+    """The members, when `zipfile` finds nothing wrong with them."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError, EOFError):
+        return None
+
+
+def test_a_verifier_that_trusts_ordinary_zip_tools_is_caught(bundle: Path) -> None:
+    """Negative control for the test above: every member is right, and the file is another all the same."""
+    data, found = bundle.read_bytes(), 0
+    for seed in range(500):
+        members = _read_by_ordinary_tools(_flipped(data, seed))
+        found += members is not None and not standalone.integrity(members)
+    assert found > 0
 
 
 # ── signatures ──────────────────────────────────────────────────────────────────────────────────────────────────────

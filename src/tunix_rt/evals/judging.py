@@ -8,6 +8,7 @@ cannot be asked ends the judging with an error.
 """
 
 import fcntl
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -51,9 +52,12 @@ class Replies:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("r+b" if self._path.exists() else "w+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            data = file.read()
-            file.seek(data.rfind(b"\n") + 1)
-            file.truncate()
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            if end and file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+                file.seek(0, os.SEEK_END)
             file.write(values.jsonl_line({"question": question, "reply": reply.model_dump(mode="json")}))
 
 
