@@ -14,12 +14,13 @@ from tunix_rt.settings import Settings
 COMMAND = Path(sys.executable).parent / "tunix-rt"
 
 
-def run(*arguments: object, home: Path, code: int = 0) -> str:
+def run(*arguments: object, home: Path, code: int = 0, err: bool = False) -> str:
+    """What it said: its result, or with `err` its talk."""
     environment = {**os.environ, "TUNIX_RT_HOME": str(home)}
     done = subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    return done.stdout
+    return done.stderr if err else done.stdout
 
 
 def document(*arguments: object, home: Path, code: int = 0) -> Any:

@@ -12,11 +12,13 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+import counted
 from tunix_rt import errors, statistics
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import statsmodels.api as sm
+    from statsmodels.stats.inter_rater import cohens_kappa
     from statsmodels.stats.multitest import multipletests
     from statsmodels.stats.proportion import proportion_confint
     from statsmodels.stats.weightstats import ttost_paired
@@ -119,6 +121,46 @@ def test_the_bootstrap_of_one_group_says_nothing() -> None:
         statistics.cluster_bootstrap([], [], seed=0)
 
 
+# ── two judges ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _judges(seed: int, n: int, share: float) -> tuple[list[bool], list[bool]]:
+    rng = np.random.default_rng(seed)
+    one = rng.random(n) < 0.6
+    return one.tolist(), np.where(rng.random(n) < share, one, ~one).tolist()
+
+
+@pytest.mark.parametrize(("seed", "share"), [(1, 0.5), (2, 0.8), (3, 0.95), (4, 0.1)])
+def test_kappa_agrees_with_statsmodels_and_its_interval_nearly(seed: int, share: float) -> None:
+    one, other = _judges(seed, 600, share)
+    cells = np.histogram2d(one, other, bins=2)[0]
+    theirs, found = cohens_kappa(cells), statistics.agreement(one, other, range(600))
+    assert found.kappa == pytest.approx(theirs.kappa, abs=1e-12)
+    assert found.share == np.mean(np.equal(one, other))
+    assert found.kappa_ci95 is not None
+    assert found.kappa_ci95 == pytest.approx((theirs.kappa_low, theirs.kappa_upp), abs=0.01)
+
+
+def test_kappa_knows_that_templates_agree_as_a_whole() -> None:
+    one, other = _judges(5, 60, 0.8)
+    groups = [k // 10 for k in range(600)]
+    spread = statistics.agreement([v for v in one for _ in range(10)], [v for v in other for _ in range(10)], range(600))
+    clustered = statistics.agreement([v for v in one for _ in range(10)], [v for v in other for _ in range(10)], groups)
+    assert spread.kappa == clustered.kappa
+    assert spread.kappa_ci95 is not None
+    assert clustered.kappa_ci95 is not None
+    assert clustered.kappa_ci95[1] - clustered.kappa_ci95[0] > 2 * (spread.kappa_ci95[1] - spread.kappa_ci95[0])
+
+
+def test_kappa_is_undefined_where_chance_explains_everything() -> None:
+    found = statistics.agreement([True] * 5, [True] * 5, range(5))
+    assert (found.share, found.kappa, found.kappa_ci95) == (1.0, None, None)
+    alone = statistics.agreement([True, False], [True, False], ["a", "a"])
+    assert (alone.kappa, alone.kappa_ci95) == (1.0, (-1.0, 1.0))
+    with pytest.raises(errors.Invalid, match="agreement"):
+        statistics.agreement([], [], [])
+
+
 # ── several attempts ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -159,8 +201,9 @@ def _clustered_worlds(seed: int, worlds: int, groups: int, size: int) -> Iterato
 
 
 def _rates(seed: int, worlds: int, groups: int, size: int) -> dict[str, float]:
-    covered = found = resampled = naive = 0
+    covered = found = resampled = naive = passed = 0
     for one, other, labels in _clustered_worlds(seed, worlds, groups, size):
+        passed += statistics.one_sided_bounds(statistics.differences(one, other, labels), 0.05).low > 0
         low, high = statistics.mean(one, labels).ci95
         covered += low <= 0.5 <= high
         low, high = statistics.wilson(int(sum(one)), len(one))
@@ -169,6 +212,7 @@ def _rates(seed: int, worlds: int, groups: int, size: int) -> dict[str, float]:
         low, high = statistics.cluster_bootstrap([b - a for a, b in zip(one, other, strict=True)], labels, seed, draws=400)
         resampled += low <= 0 <= high
     counts = {"covered": covered, "false verdicts": found, "bootstrap covered": resampled, "naive covered": naive}
+    counts["false passes"] = passed  # of a gate whose candidate is worse by exactly the margin, which only shifts both
     return {name: count / worlds for name, count in counts.items()}
 
 
@@ -207,7 +251,10 @@ def test_seeds_as_a_random_effect_cover_where_items_alone_do_not() -> None:
 
 @pytest.mark.long
 def test_coverage_and_size_with_many_worlds() -> None:
-    for seed, (groups, size) in enumerate([(20, 12), (40, 25), (100, 5)]):
-        rates = _rates(seed, 10_000, groups, size)
-        assert 0.93 <= rates["covered"] <= 0.97, (groups, size, rates)
-        assert rates["false verdicts"] <= 0.055, (groups, size, rates)
+    worlds, shapes = 20_000, [(20, 12), (40, 8), (40, 25), (54, 4), (100, 5)]
+    found = {f"{groups} x {size}": _rates(seed, worlds, groups, size) for seed, (groups, size) in enumerate(shapes)}
+    counted.record("statistics-simulation", "statistics", worlds=worlds, truth="equal systems, rates Beta(2, 2)", shapes=found)
+    for shape, rates in found.items():
+        assert 0.93 <= rates["covered"] <= 0.97, (shape, rates)
+        assert rates["false verdicts"] <= 0.055, (shape, rates)
+        assert rates["false passes"] <= 0.055, (shape, rates)

@@ -304,7 +304,8 @@ class ExportJob(Value):
 
 
 class AskJob(Value):
-    """Answer the prompts of `asked.jsonl`, whose sha256 is `asked_digest`, greedily and one at a time."""
+    """Answer the prompts of `asked.jsonl`, whose sha256 is `asked_digest`, greedily, `batch_size` at a time: alone, an answer
+    has the same bits whatever else is asked."""
 
     kind: Literal["ask"] = "ask"
     model: str
@@ -314,6 +315,7 @@ class AskJob(Value):
     format: ReplyFormat = "numbered"
     instruction: str = Field(default=INSTRUCTION, min_length=1)
     max_new_tokens: int = Field(default=160, ge=1, le=8192)
+    batch_size: int = Field(default=1, ge=1, le=4096)
     device: Device = "auto"
 
 

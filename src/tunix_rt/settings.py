@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from tunix_rt.values import Value
 
@@ -18,13 +18,14 @@ class Settings(Value):
 
     `database` is the address of a PostgreSQL database; None means SQLite in the workspace. A worker that is silent for
     `lease_seconds` loses its runs to another; it shows itself three times as often. `crash_at` ends a worker at that point,
-    as a kill would: for trying out what happens then.
+    as a kill would: for trying out what happens then. `judge_key` opens a judge's endpoint; it shows itself nowhere.
     """
 
     home: Path
     database: str | None = None
     lease_seconds: float = Field(default=30.0, gt=0)
     crash_at: CrashPoint | None = None
+    judge_key: SecretStr | None = None
 
     @property
     def datasets(self) -> Path:
@@ -65,8 +66,8 @@ def secrets(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """`home` from the argument, else `TUNIX_RT_HOME`, else `~/.tunix-rt`; the rest from `TUNIX_RT_DATABASE`,
-    `TUNIX_RT_LEASE_SECONDS` and `TUNIX_RT_CRASH_AT`."""
+    `TUNIX_RT_LEASE_SECONDS`, `TUNIX_RT_CRASH_AT` and `TUNIX_RT_JUDGE_KEY`."""
     chosen = home or Path(environ.get("TUNIX_RT_HOME") or Path.home() / ".tunix-rt")
-    given = {name: environ.get(f"TUNIX_RT_{name.upper()}") for name in ("database", "lease_seconds", "crash_at")}
+    given = {name: environ.get(f"TUNIX_RT_{name.upper()}") for name in ("database", "lease_seconds", "crash_at", "judge_key")}
     data = {"home": chosen.expanduser().absolute(), **{name: value for name, value in given.items() if value}}
     return Settings.parse(data, source="environment")

@@ -176,6 +176,21 @@ def test_a_table_is_adjusted_as_a_whole(place: Settings, answering: Answering) -
     assert (rows[-1].p_value < 0.05) == (found.ci95[0] > 0)
 
 
+def test_several_seeds_are_one_recipe(place: Settings, answering: Answering) -> None:
+    base = loaded(place, answering(0.4, 50))
+    about = {"adapter_digest": "a" * 64}
+    runs = [loaded(place, answering(0.7, seed, run_id=f"20250101-000000-{seed:06d}", **about)) for seed in (51, 52, 53)]
+    made = comparisons.over_seeds(base, runs)
+    alone = [comparisons.compare(base, one) for one in runs]
+    assert made.by_seed == pytest.approx([one.difference for one in alone])
+    assert made.difference == pytest.approx(np.mean(made.by_seed))
+    assert made.between == pytest.approx(np.std(made.by_seed, ddof=1))
+    assert made.ci95[1] - made.ci95[0] > min(one.ci95[1] - one.ci95[0] for one in alone)
+    for wrong in (runs[:1], [runs[0], runs[0]], [runs[0], base]):
+        with pytest.raises(errors.Invalid, match="at least two different runs"):
+            comparisons.over_seeds(base, wrong)
+
+
 def test_a_flip_names_the_first_step_that_differs(place: Settings, answering: Answering) -> None:
     a, b = loaded(place, answering(0.5, 26)), loaded(place, answering(0.8, 27))
     found = comparisons.flips(a, b)

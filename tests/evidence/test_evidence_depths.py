@@ -1,7 +1,9 @@
 """Signatures, secrets, single bytes, and what depth 2 finds that no hash can."""
 
+import io
 import json
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,24 @@ def test_500_changes_of_a_single_byte_are_refused(bundle: Path, signed: Path) ->
     for path in (bundle, signed):
         assert standalone.integrity(standalone.parse(path.read_bytes())) == []
         assert _survivors(path.read_bytes(), range(500)) == []
+
+
+def _read_by_ordinary_tools(data: bytes) -> dict[str, bytes] | None:
+    """The members, when `zipfile` finds nothing wrong with them."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError, EOFError):
+        return None
+
+
+def test_a_verifier_that_trusts_ordinary_zip_tools_is_caught(bundle: Path) -> None:
+    """Negative control for the test above: every member is right, and the file is another all the same."""
+    data, found = bundle.read_bytes(), 0
+    for seed in range(500):
+        members = _read_by_ordinary_tools(_flipped(data, seed))
+        found += members is not None and not standalone.integrity(members)
+    assert found > 0
 
 
 # ── signatures ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -197,10 +217,15 @@ def test_what_the_environment_holds_as_secret_is_kept_out(folders: Folders, tmp_
 def test_the_bundle_counts_looks_and_lists_software(own_folders: Folders, tmp_path: Path) -> None:
     environment = own_folders.run / "environment.json"
     values.write_json(environment, {**values.read_json(environment), "packages": {"numpy": "2.0", "Jax_Lib": "1"}})
-    look = Look(evaluation_id="a" * 16, evalset="e", evalset_digest="d", model="tiny", run_id="r", at=1.5)
+    digest = made_up.datasets.open_dataset(own_folders.evalset).manifest.digest
+    look = Look(evaluation_id="a" * 16, evalset="e", evalset_digest=digest, model="tiny", run_id="r", at=1.5)
     own_folders.pack(tmp_path / "x.zip", looks=[look])
     inside = standalone.parse((tmp_path / "x.zip").read_bytes())
     assert json.loads(inside["looks.json"])["looks_at_runs"] == 1
+    assert "counted 1 look at this set, 1 of them at trained runs" in inside["README.md"].decode()
+    fewer = json.dumps({**json.loads(inside["looks.json"]), "data": []}).encode()
+    (tmp_path / "fewer.zip").write_bytes(resealed({**inside, "looks.json": fewer}))
+    assert any("looks.json: looks is 1, not 0" in text for text in evidence.verify(tmp_path / "fewer.zip", 1).failures)
     sbom = json.loads(inside["sbom.json"])
     assert [part["purl"] for part in sbom["components"] if "purl" in part] == ["pkg:pypi/jax-lib@1", "pkg:pypi/numpy@2.0"]
     assert evidence.verify(tmp_path / "x.zip", 1).ok

@@ -50,6 +50,7 @@ def test_the_run_loses_its_folder_and_nothing_else(folders, members):
 def test_the_readme_says_what_the_comparison_says(members):
     comparison = json.loads(members["comparison.json"])
     readme = members["README.md"].decode()
+    assert "How often this evaluation set was looked at was not counted." in readme
     assert f"**{comparison['verdict']}**, {100 * comparison['difference']:+.1f} points" in readme
     assert f"| tuned | strict | {json.loads(members['tuned/summary.json'])['correct']} of {comparison['n']} |" in readme
 

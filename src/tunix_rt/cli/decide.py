@@ -9,6 +9,7 @@ from tunix_rt import comparisons, evals, values
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, interval, percent, table
 from tunix_rt.comparisons import Baseline, Board, Filters, baselines, boards, gates, locks
+from tunix_rt.evals.looks import Counted
 
 group = noun("baselines", "Evaluations that candidates have to hold against, by name.")
 Margin = Annotated[float, typer.Option(min=0.0, max=1.0, help="How much worse still passes: 0.05 is five points.")]
@@ -22,7 +23,9 @@ def leaderboard(
     surface: Surface,
     dataset: Annotated[str | None, typer.Option(help="Only runs trained on it.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this base model.")] = None,
-    config: Annotated[str | None, typer.Option(help='Only this training config; "base" for untuned models.')] = None,
+    config: Annotated[
+        str | None, typer.Option(help='Only this training config; "base" for untuned models, "imported" for outside results.')
+    ] = None,
     on: Annotated[str | None, typer.Option(help="Only this evaluation set.")] = None,
     since: Annotated[str | None, typer.Option(metavar="DAY", help="Finished on this UTC day or later.")] = None,
     until: Annotated[str | None, typer.Option(metavar="DAY", help="Finished on this UTC day or earlier.")] = None,
@@ -47,7 +50,8 @@ def _board(board: Board) -> str:
         )
         for entry in board.entries
     ]
-    head = f"{board.evalset} {board.evalset_digest[:12]}, {board.n} items"
+    seen = Counted(board.looks, board.looks_at_runs)
+    head = f"{board.evalset} {board.evalset_digest[:12]}, {board.n} items; {seen}"
     left = f"\n{board.left_out} more were not compared" if board.left_out else ""
     return f"{head}\n{table(rows, ('rank', 'strict', '95 % clustered', 'what', 'trained on', 'day', 'evaluation'))}{left}"
 

@@ -1,5 +1,6 @@
 """`tunix-rt eval` and `tunix-rt compare`: how good a model is, and whether another is better."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,9 +9,10 @@ import typer
 from tunix_rt import comparisons, evals, models, runs, values
 from tunix_rt.cli import following, foreground, registering
 from tunix_rt.cli.app import app, command
-from tunix_rt.cli.console import Surface, interval, percent
+from tunix_rt.cli.console import Surface, interval, percent, table
 from tunix_rt.cli.data import obtain
-from tunix_rt.comparisons import Block, Comparison
+from tunix_rt.comparisons import Block, Comparison, Evaluation, OverSeeds, Row
+from tunix_rt.evals.looks import counted
 from tunix_rt.jobs import INSTRUCTIONS, Device, Drawn
 from tunix_rt.runs import RESUMABLE, Posed, Trained
 from tunix_rt.scoring import ReplyFormat
@@ -120,16 +122,63 @@ def describe(summary: dict[str, Any]) -> str:
 def compare(
     surface: Surface,
     baseline: Annotated[str, typer.Argument(help="Evaluation id or folder.")],
-    candidate: Annotated[str, typer.Argument(help="Evaluation id or folder.")],
+    candidates: Annotated[list[str], typer.Argument(metavar="CANDIDATE...", help="Evaluation ids or folders.")],
     margin: Annotated[float, typer.Option(min=0.0, max=1.0, help="Differences within this count as equivalent.")] = 0.05,
+    any_instruction: Annotated[
+        bool,
+        typer.Option("--any-instruction", help="Compare although they were told different things, as outside results are."),
+    ] = False,
+    seeds: Annotated[
+        bool,
+        typer.Option("--seeds", help="The candidates are one recipe with several seeds: also their mean, seeds at random."),
+    ] = False,
 ) -> None:
-    """Is the candidate better than the baseline on the same items?"""
-    made = comparisons.compare(
-        comparisons.load(evals.find(surface.settings, baseline)),
-        comparisons.load(evals.find(surface.settings, candidate)),
-        margin,
+    """Is the candidate better than the baseline on the same items? Several are one table, adjusted as a whole (Holm)."""
+    a, *others = (comparisons.load(evals.find(surface.settings, name)) for name in (baseline, *candidates))
+    about, seen = _about(surface, a, others)
+    if len(others) == 1 and not seeds:
+        made = comparisons.compare(a, others[0], margin, any_instruction=any_instruction)
+        surface.emit({**made.model_dump(mode="json"), **about}, f"{describe_comparison(made)}\n{seen}")
+        return
+    rows = comparisons.table(a, dict(zip(candidates, others, strict=True)), margin, any_instruction=any_instruction)
+    over = comparisons.over_seeds(a, others, any_instruction=any_instruction) if seeds else None
+    data = {
+        "data": [row.model_dump(mode="json") for row in rows],
+        "over_seeds": over and over.model_dump(mode="json"),
+        "next": None,
+    }
+    surface.emit({**data, **about}, f"{_table(rows)}\n{'' if over is None else _over_seeds(over)}{seen}")
+
+
+def _about(surface: Surface, baseline: Evaluation, others: Sequence[Evaluation]) -> tuple[dict[str, Any], str]:
+    """What a reader of a comparison has to know beside its numbers, as data and in words."""
+    seen = counted(surface.settings, baseline.summary.evalset_digest)
+    differ = any(one.summary.instruction_digest != baseline.summary.instruction_digest for one in others)
+    note = "  they were told different things: a difference is of models and instructions together\n" if differ else ""
+    return {**seen._asdict(), "instructions_differ": differ}, f"{note}  {seen}"
+
+
+def _table(rows: Sequence[Row]) -> str:
+    cells = [
+        (
+            row.name,
+            f"{100 * row.comparison.difference:+.1f}",
+            interval(row.comparison.ci95),
+            str(row.comparison.fixed),
+            str(row.comparison.broken),
+            f"{row.p_adjusted:.2g}",
+            row.verdict,
+        )
+        for row in rows
+    ]
+    return table(cells, ("candidate", "points", "95 % clustered", "fixed", "broken", "p (Holm)", "verdict"))
+
+
+def _over_seeds(made: OverSeeds) -> str:
+    return (
+        f"  over {made.seeds} seeds: {100 * made.difference:+.1f} points, 95 % {interval(made.ci95)} with the seed as a random "
+        f"effect; between seeds a standard deviation of {100 * made.between:.1f} points\n"
     )
-    surface.emit(made.model_dump(mode="json"), describe_comparison(made))
 
 
 def describe_comparison(made: Comparison) -> str:

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from tunix_rt import evals, traces
+from tunix_rt.cli import judging
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, interval, percent, table
 from tunix_rt.cli.data import obtain
-from tunix_rt.evals import Checked, Contamination, Rescored
+from tunix_rt.evals import Checked, Contamination, Rescored, Wanted, imports
+from tunix_rt.jobs import Device
 from tunix_rt.scoring import scorers
 
 group = noun("evals", "Evaluations and evaluation sets, looked at closely; nothing is generated.")
@@ -21,14 +23,31 @@ Metric = Annotated[str, typer.Option(help="strict, lenient, or a scorer this eva
 def rescore(
     surface: Surface,
     evaluation: Evaluation,
-    scorer: Annotated[str, typer.Option(help=f"One of: {', '.join(scorers.KINDS)}.")],
+    scorer: Annotated[str, typer.Option(help=f"One of: {', '.join(scorers.NAMES)}. A judge needs --judge-model.")],
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the scorer; repeatable.")] = None,
+    judge_model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="The judge: a model's name at --judge-url, else a base model or a run here."),
+    ] = None,
+    judge_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Base URL of an OpenAI-compatible endpoint; its key is in TUNIX_RT_JUDGE_KEY."),
+    ] = None,
+    judge_seconds: Annotated[float, typer.Option(min=0.1, help="Longest wait for one reply of the endpoint.")] = 120.0,
+    judge_parallel: Annotated[int, typer.Option(min=1, max=64, help="Questions the endpoint is asked at once.")] = 4,
+    device: Annotated[Device, typer.Option(help="Where a judge of this workspace runs; refused if absent.")] = "auto",
 ) -> None:
-    """Score stored predictions again, without generating."""
-    chosen = scorers.named(scorer, _options(option or []))
+    """Score stored predictions again, without generating. Only with --scorer judge is another model asked about them."""
     folder = evals.find(surface.settings, evaluation)
-    with surface.progress("grading") as update:
-        made, out = evals.rescore(surface.settings, folder, chosen, lambda done, of: update(done, of, "items"))
+    if scorer == scorers.JUDGE:
+        asked = judging.Asked(judge_model, judge_url, judge_seconds, judge_parallel, device)
+        made, out = judging.judged(surface, folder, asked, _options(option or []))
+    elif judge_model or judge_url:
+        raise typer.BadParameter(f"{scorer} asks no model; --judge-model and --judge-url belong to --scorer judge")
+    else:
+        chosen = scorers.named(scorer, _options(option or []))
+        with surface.progress("grading") as update:
+            made, out = evals.rescore(surface.settings, folder, chosen, lambda done, of: update(done, of, "items"))
     surface.emit({**made.model_dump(mode="json"), "dir": str(out)}, f"{describe(made)}\n  folder {out}")
 
 
@@ -46,6 +65,8 @@ def describe(made: Rescored) -> str:
         f"  {made.n} items: {made.correct} correct, {made.wrong} wrong, {made.unparseable} unparseable, "
         f"{made.truncated} truncated; {made.skipped} left out, {made.refused} beyond the limits",
     ]
+    if made.scorer == scorers.JUDGE:
+        return "\n".join([*lines, *judging.described(made)])
     lines += [f"  {name.replace('_', ' ')}: {_shown(value)}" for name, value in made.measures.items()]
     return "\n".join(lines)
 
@@ -78,6 +99,29 @@ def _checked_text(made: Checked) -> str:
     lines.append(f"{made.file}: {verdict}; {made.items} items in {made.groups} template groups{seen}")
     lines += [f"  {key}: {', '.join(f'{value} {n}' for value, n in counts.items())}" for key, counts in made.labels.items()]
     return "\n".join(lines)
+
+
+@command(group, "import")
+def import_log(
+    surface: Surface,
+    file: Annotated[Path, typer.Argument(help="A log of Inspect (.eval or .json) or of lm-eval (samples_*.jsonl).")],
+    on: Annotated[str, typer.Option(help="The evaluation set whose items were asked.")],
+    log_format: Annotated[str, typer.Option("--format", help=f"auto, or one of: {', '.join(imports.FORMATS)}.")] = "auto",
+    model: Annotated[str | None, typer.Option(help="Which model answered, where the log does not say.")] = None,
+    attempt: Annotated[int, typer.Option(min=1, help="Which of several answers to each item is scored.")] = 1,
+    partial: Annotated[bool, typer.Option("--partial", help="Leave out items that the log has no answer to.")] = False,
+) -> None:
+    """Take in an outside evaluation of the same items, and score its answers as ours; its own scores are kept beside."""
+    wanted = Wanted(format=log_format, model=model, attempt=attempt, partial=partial)
+    summary, folder = evals.import_log(surface.settings, file, obtain(surface, on), wanted)
+    told = [
+        f"{summary['evaluation_id']}: {summary['label']} on {on}, {summary['n']} items, {percent(summary['accuracy'])} "
+        f"correct, {percent(summary['lenient']['accuracy'])} by the lenient reading"
+    ]
+    for name, theirs in summary["theirs"].items():
+        same = " and ".join(f"{percent(theirs[reading]['share'])} with our {reading}" for reading in ("strict", "lenient"))
+        told.append(f"  their {name}: {percent(theirs['accuracy'])}; agrees {same} reading")
+    surface.emit({**summary, "dir": str(folder)}, "\n".join([*told, f"  folder {folder}"]))
 
 
 @command(group)

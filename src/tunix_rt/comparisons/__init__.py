@@ -24,10 +24,11 @@ from tunix_rt.comparisons.pairs import (
     load,
     pairs_of,
 )
-from tunix_rt.comparisons.tables import Row, table
+from tunix_rt.comparisons.tables import OverSeeds, Row, over_seeds, table
 
 __all__ = [
     "CHANGES", "METRICS", "Baseline", "Block", "Board", "Change", "Comparison", "Decision", "Direction", "Entry", "Evaluation",
-    "EvaluationSummary", "Example", "Filters", "Flip", "Gate", "Lock", "Row", "Scores", "change_of", "checked", "compare",
-    "diverging", "examples", "flips", "judge", "leaderboard", "load", "page", "pairs_of", "scores", "table",
+    "EvaluationSummary", "Example", "Filters", "Flip", "Gate", "Lock", "OverSeeds", "Row", "Scores", "change_of", "checked",
+    "compare", "diverging", "examples", "flips", "judge", "leaderboard", "load", "over_seeds", "page", "pairs_of",
+    "scores", "table",
 ]  # fmt: skip

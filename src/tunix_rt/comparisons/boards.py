@@ -11,9 +11,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tunix_rt import errors, jobs, runs, statistics, values
+from tunix_rt import errors, evals, jobs, runs, statistics, values
 from tunix_rt.comparisons.pairs import Evaluation, EvaluationSummary, compare, load
 from tunix_rt.comparisons.tables import clustered_p
+from tunix_rt.evals.looks import Counted, counted
 from tunix_rt.settings import Settings
 from tunix_rt.values import Value
 
@@ -21,7 +22,8 @@ MOST = 60  # entries of one board: their pairs are compared one by one
 
 
 class Filters(Value):
-    """None is any. `config` is the name of the training config, "base" for none; dates are inclusive, UTC."""
+    """None is any. `config` is the name of the training config, "base" for none and "imported" for an outside result; dates
+    are inclusive, UTC."""
 
     dataset: str | None = None
     model: str | None = None
@@ -51,7 +53,8 @@ class Entry(Value):
 
 
 class Board(Value):
-    """The entries of one question, best first. `left_out` counts those beyond the most that are compared."""
+    """The entries of one question, best first. `left_out` counts those beyond the most that are compared; `looks` are those
+    at the evaluation set, whatever became of them."""
 
     evalset: str
     evalset_digest: str
@@ -59,6 +62,8 @@ class Board(Value):
     n: int
     entries: tuple[Entry, ...]
     left_out: int
+    looks: int
+    looks_at_runs: int
 
 
 class _Found(NamedTuple):
@@ -77,7 +82,7 @@ def leaderboard(settings: Settings, filters: Filters) -> list[Board]:
         if _wanted(one, filters):
             asked = (one.summary.instruction_digest, one.summary.format)
             boards[one.summary.evalset_digest, *asked, one.summary.n].append(one)
-    made = [board for rows in boards.values() for board in _boards(rows)]
+    made = [board for rows in boards.values() for board in _boards(settings, rows)]
     return sorted(made, key=lambda board: (-len(board.entries), board.evalset, board.evalset_digest, board.n))
 
 
@@ -85,7 +90,8 @@ def _about(settings: Settings, folder: Path) -> _Found:
     path = folder / "summary.json"
     summary = EvaluationSummary.parse(values.read_json(path), source=str(path))
     run = _run(settings, folder, summary.run_id)
-    return _Found(folder, summary, run.dataset if run else None, run.name if run else "base", finished(folder))
+    config = "imported" if (folder / evals.SOURCE).is_file() else "base"
+    return _Found(folder, summary, run.dataset if run else None, run.name if run else config, finished(folder))
 
 
 def _run(settings: Settings, folder: Path, run_id: str | None) -> runs.Trained | None:
@@ -115,16 +121,17 @@ def _wanted(one: _Found, filters: Filters) -> bool:
     )
 
 
-def _boards(rows: Sequence[_Found]) -> list[Board]:
+def _boards(settings: Settings, rows: Sequence[_Found]) -> list[Board]:
     """One board, or several where evaluations of equal size took other items."""
     apart: dict[frozenset[str], list[tuple[_Found, Evaluation]]] = defaultdict(list)
     for one in rows:
         evaluation = load(one.folder)
         apart[frozenset(row.item for row in evaluation.scores)].append((one, evaluation))
-    return [_board(group) for group in apart.values()]
+    seen = counted(settings, rows[0].summary.evalset_digest)
+    return [_board(group, seen) for group in apart.values()]
 
 
-def _board(group: list[tuple[_Found, Evaluation]]) -> Board:
+def _board(group: list[tuple[_Found, Evaluation]], seen: Counted) -> Board:
     group.sort(key=lambda pair: (-pair[1].summary.accuracy, pair[1].summary.evaluation_id))
     kept, first = group[:MOST], group[0][1].summary
     evaluations = [evaluation for _, evaluation in kept]
@@ -143,6 +150,7 @@ def _board(group: list[tuple[_Found, Evaluation]]) -> Board:
             )
         ),
         left_out=len(group) - len(kept),
+        **seen._asdict(),
     )
 
 

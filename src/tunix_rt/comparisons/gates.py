@@ -12,7 +12,7 @@ from tunix_rt.comparisons import baselines, locks, metrics
 from tunix_rt.comparisons.locks import Criterion, Lock
 from tunix_rt.comparisons.metrics import Direction
 from tunix_rt.comparisons.pairs import Block, EvaluationSummary, load, pairs_of
-from tunix_rt.evals.looks import tuned
+from tunix_rt.evals.looks import Counted, counted
 from tunix_rt.settings import Settings
 from tunix_rt.statistics import Interval
 
@@ -142,7 +142,6 @@ def _decided(settings: Settings, sides: Sides, criterion: Criterion, lock: Lock 
     bounds = _turned(statistics.one_sided_bounds(estimate, criterion.alpha), sides.direction)
     decision, reason = _decide(found.n, bounds, criterion.margin)
     confirmatory = lock is not None and lock.locked_at < began(sides.candidate)
-    seen = evals.looks(settings, criterion.evalset_digest)
     drawn = statistics.cluster_bootstrap(differences, groups, DRAWS_SEED)
     resampled = drawn if found.groups > 1 else Interval(-1.0, 1.0)
     return Gate(
@@ -169,8 +168,7 @@ def _decided(settings: Settings, sides: Sides, criterion: Criterion, lock: Lock 
         baseline_value=sum(a.values.values()) / found.n,
         bounds=(max(-1.0, bounds.low), min(1.0, bounds.high)),
         bootstrap_ci95=resampled,
-        looks=len(seen),
-        looks_at_runs=tuned(seen),
+        **counted(settings, criterion.evalset_digest)._asdict(),
     )
 
 
@@ -247,7 +245,7 @@ def page(gate: Gate) -> str:
         ("changed items", f"{gate.fixed} higher, {gate.broken} lower, McNemar mid-p {gate.p_value:.3g}"),
         ("smallest difference seen", f"{_points(gate.minimum_detectable_effect)} with power 0.8"),
         ("verdict of the comparison", gate.verdict),
-        ("looks at this set", f"{gate.looks}, {gate.looks_at_runs} of them at trained runs"),
+        ("looks", str(Counted(gate.looks, gate.looks_at_runs))),
     ]
     lines = [f"# Gate: {gate.decision}", "", f"{gate.reason[0].upper()}{gate.reason[1:]}. {stamp}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in rows]

@@ -17,7 +17,7 @@ METRICS: dict[str, Direction] = {
     "unparseable": "lower_is_better",
     "truncated": "lower_is_better",
     "tokens": "lower_is_better",
-    **dict.fromkeys(scorers.KINDS, "higher_is_better"),
+    **dict.fromkeys(scorers.NAMES, "higher_is_better"),
 }
 
 
@@ -39,7 +39,7 @@ def scores(folder: Path, metric: str) -> Scores:
     """`strict`, `lenient`: right or not. `unparseable`, `truncated`: ended so. `tokens`: of the most that were allowed. Else
     the marks of the scorer of that name, which has to have scored the evaluation before."""
     direction(metric)
-    if metric in scorers.KINDS or metric in ("strict", "lenient"):
+    if metric in scorers.NAMES or metric in ("strict", "lenient"):
         marks = scorecards.marks(folder, metric)
         return Scores(metric, {mark.item: mark.value for mark in marks}, {mark.item: mark.group for mark in marks})
     evaluation = load(folder)
@@ -50,10 +50,11 @@ def scores(folder: Path, metric: str) -> Scores:
 
 
 def _tokens(folder: Path, evaluation: Evaluation) -> dict[str, float]:
-    job, _ = jobs.read(folder)
-    if not isinstance(job, GenerateJob):
-        raise errors.Invalid(f"{folder} holds no evaluation.")
-    return {row.item: min(1.0, row.tokens / job.max_new_tokens) for row in evaluation.predictions}
+    job = jobs.read(folder)[0] if (folder / "config.json").is_file() else None
+    said = {row.item: row.tokens for row in evaluation.predictions if row.tokens is not None}
+    if not isinstance(job, GenerateJob) or len(said) < len(evaluation.predictions):
+        raise errors.Invalid(f"{folder} does not say how many tokens were allowed, or used; choose another metric.")
+    return {item: min(1.0, tokens / job.max_new_tokens) for item, tokens in said.items()}
 
 
 def paired(a: Scores, b: Scores, margin: float) -> tuple[statistics.Paired, Sequence[float], Sequence[str]]:

@@ -24,7 +24,10 @@ Row = TypeVar("Row", Prediction, ScoreRow)
 
 
 class EvaluationSummary(Summary):
-    """`summary.json`: what was evaluated on what, and the numbers. Further keys are kept."""
+    """`summary.json`: what was evaluated on what, and the numbers. Further keys are kept.
+
+    An imported evaluation knows no digest of its model, and may know neither time nor tokens.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -32,14 +35,14 @@ class EvaluationSummary(Summary):
     run_id: str | None
     label: str
     model: str
-    model_digest: str
+    model_digest: str | None
     adapter_digest: str | None
     evalset: str
     evalset_digest: str
     format: ReplyFormat = "numbered"
     instruction_digest: str
-    seconds: float
-    tokens: int
+    seconds: float | None
+    tokens: int | None
 
 
 class Evaluation(NamedTuple):
@@ -117,12 +120,13 @@ def checked(evaluation: Evaluation, *, source: str) -> Evaluation:
     return evaluation
 
 
-def compare(a: Evaluation, b: Evaluation, margin: float = 0.05) -> Comparison:
+def compare(a: Evaluation, b: Evaluation, margin: float = 0.05, *, any_instruction: bool = False) -> Comparison:
     """Compare candidate `b` with baseline `a`, item by item, in intervals clustered by template group.
 
-    `errors.Invalid` when they differ in evaluation set, instruction, format or items: such a difference would mean nothing.
+    `errors.Invalid` when they differ in evaluation set, items or, unless `any_instruction`, in instruction or format: such a
+    difference would mean nothing.
     """
-    pairs = pairs_of(a, b)
+    pairs = pairs_of(a, b, any_instruction=any_instruction)
     strict = _block(pairs, "strict", margin)
     lenient = _block(pairs, "lenient", margin)
     gain = strict.difference - lenient.difference
@@ -173,7 +177,7 @@ def _rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
     return tuple(kind.parse(row, source=f"{path}, line {number}") for number, row in read_jsonl(path))
 
 
-def pairs_of(a: Evaluation, b: Evaluation) -> list[tuple[ScoreRow, ScoreRow]]:
+def pairs_of(a: Evaluation, b: Evaluation, *, any_instruction: bool = False) -> list[tuple[ScoreRow, ScoreRow]]:
     """(score in `a`, score in `b`) of each item, in the order of `a`; `errors.Invalid` when they are not comparable."""
     names = f"{a.summary.evaluation_id!r} and {b.summary.evaluation_id!r}"
     if a.summary.evalset_digest != b.summary.evalset_digest:
@@ -183,13 +187,13 @@ def pairs_of(a: Evaluation, b: Evaluation) -> list[tuple[ScoreRow, ScoreRow]]:
             baseline=a.summary.evalset_digest,
             candidate=b.summary.evalset_digest,
         )
-    if a.summary.instruction_digest != b.summary.instruction_digest:
+    if a.summary.instruction_digest != b.summary.instruction_digest and not any_instruction:
         raise errors.Invalid(
-            f"{names} were given different instructions; evaluate both with the same one.",
+            f"{names} were given different instructions; evaluate both with the same one, or compare with --any-instruction.",
             baseline=a.summary.instruction_digest,
             candidate=b.summary.instruction_digest,
         )
-    if a.summary.format != b.summary.format:
+    if a.summary.format != b.summary.format and not any_instruction:
         raise errors.Invalid(
             f"{names} were asked for the formats {a.summary.format!r} and {b.summary.format!r}; ask both for the same one.",
             baseline=a.summary.format,

@@ -1,9 +1,9 @@
 """Several candidates against one baseline, read as one table: Holm's adjustment keeps the whole of it honest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from tunix_rt import statistics
-from tunix_rt.comparisons.pairs import Block, Comparison, Evaluation, compare
+from tunix_rt import errors, statistics
+from tunix_rt.comparisons.pairs import Block, Comparison, Evaluation, compare, pairs_of
 from tunix_rt.statistics import Verdict
 from tunix_rt.values import Value
 
@@ -19,8 +19,10 @@ class Row(Value):
     verdict: Verdict
 
 
-def table(baseline: Evaluation, candidates: Mapping[str, Evaluation], margin: float = 0.05) -> list[Row]:
-    made = {name: compare(baseline, candidate, margin) for name, candidate in candidates.items()}
+def table(
+    baseline: Evaluation, candidates: Mapping[str, Evaluation], margin: float = 0.05, *, any_instruction: bool = False
+) -> list[Row]:
+    made = {name: compare(baseline, one, margin, any_instruction=any_instruction) for name, one in candidates.items()}
     p_values = [clustered_p(comparison) for comparison in made.values()]
     return [
         Row(
@@ -32,6 +34,38 @@ def table(baseline: Evaluation, candidates: Mapping[str, Evaluation], margin: fl
         )
         for (name, comparison), p, adjusted in zip(made.items(), p_values, statistics.holm(p_values), strict=True)
     ]
+
+
+class OverSeeds(Value):
+    """The mean difference of runs of one recipe with several seeds to the baseline: the seed as a random effect, crossed with
+    the template groups. `between` is the standard deviation of the seeds' own differences."""
+
+    seeds: int
+    groups: int
+    difference: float
+    ci95: tuple[float, float]
+    between: float
+    by_seed: tuple[float, ...]
+
+
+def over_seeds(baseline: Evaluation, candidates: Sequence[Evaluation], *, any_instruction: bool = False) -> OverSeeds:
+    """By the strict reading. `errors.Invalid` unless the candidates are different runs of the same base model."""
+    found = [one.summary for one in candidates]
+    if len({one.run_id for one in found} - {None}) < max(2, len(found)) or len({one.model_digest for one in found}) > 1:
+        raise errors.Invalid("several seeds are at least two different runs of one base model; name one evaluation of each.")
+    rows = [
+        sorted(pairs_of(baseline, one, any_instruction=any_instruction), key=lambda pair: pair[0].item) for one in candidates
+    ]
+    right = [[float(b.strict == "correct") - float(a.strict == "correct") for a, b in row] for row in rows]
+    made = statistics.across_seeds(right, [a.group for a, _ in rows[0]])
+    return OverSeeds(
+        seeds=made.seeds,
+        groups=made.groups,
+        difference=made.value,
+        ci95=(max(-1.0, made.ci95.low), min(1.0, made.ci95.high)),
+        between=made.between,
+        by_seed=made.by_seed,
+    )
 
 
 def clustered_p(block: Block) -> float:

@@ -1,7 +1,8 @@
-"""Answers to a handful of prompts, one at a time, and how far a stored output is from what the model itself would say.
+"""Answers to a handful of prompts, and how far a stored output is from what the model itself would say.
 
-`asked.jsonl` holds the prompts, `answers.jsonl` gets a line for each. Where a prompt comes with what was `said` before and the
-new output differs, the model reads the old one: at each of its tokens the margin is the best logit minus that token's own.
+`asked.jsonl` holds the prompts, `answers.jsonl` gets a line for each as it ends. Where a prompt comes with what was `said`
+before and the new output differs, the model reads the old one: at each of its tokens the margin is the best logit minus that
+token's own.
 """
 
 import time
@@ -39,15 +40,14 @@ def ask(job: AskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events.emit("phase", name="generating")
     prompts = Prompts(base.folder, job.instruction, job.format)
     prefixes = [prompts.prefix(row["prompt"]) for row in rows]
-    answers: list[dict[str, Any]] = [{}] * len(rows)
-
-    def note(place: int, answer: Answer) -> None:
-        answers[place] = _made(model, prompts, prefixes[place], rows[place], answer)
-
     requests = [Request(tuple(prompts.encode(prefix)), job.max_new_tokens) for prefix in prefixes]
-    Decoder(model, prompts.stops).answer(requests, 1, note)
-    values.write_jsonl(attempt / FILE, answers)
-    return {"items": len(answers), "seconds": round(time.monotonic() - started, 3), "device": devices.name()}
+    with (attempt / FILE).open("wb", buffering=0) as file:
+
+        def note(place: int, answer: Answer) -> None:
+            file.write(values.jsonl_line(_made(model, prompts, prefixes[place], rows[place], answer)))
+
+        Decoder(model, prompts.stops).answer(requests, job.batch_size, note)
+    return {"items": len(rows), "seconds": round(time.monotonic() - started, 3), "device": devices.name()}
 
 
 def _made(model: nnx.Module, prompts: Prompts, prefix: str, row: dict[str, Any], answer: Answer) -> dict[str, Any]:

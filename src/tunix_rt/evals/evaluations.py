@@ -99,7 +99,7 @@ def score(folder: Path, tuned_by: str | None) -> dict[str, Any]:
         "instruction_digest": values.sha256(job.instruction.encode()),
         "samples": job.samples,
         **scoring.summarise(scores).model_dump(mode="json"),
-        "tokens": sum(row.tokens for row in predictions),
+        "tokens": sum(row.tokens or 0 for row in predictions),
         "seconds": result["seconds"],
     }
     values.write_json(folder / "summary.json", summary)

@@ -8,6 +8,7 @@ import fcntl
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from tunix_rt import values
 from tunix_rt.settings import Settings
@@ -55,3 +56,19 @@ def looks(settings: Settings, evalset_digest: str | None = None) -> list[Look]:
 def tuned(found: Iterable[Look]) -> int:
     """How many of them were at a trained run: a base model gains nothing from being asked."""
     return sum(look.run_id is not None for look in found)
+
+
+class Counted(NamedTuple):
+    """Looks at one evaluation set, and how many of them were at trained runs."""
+
+    looks: int
+    looks_at_runs: int
+
+    def __str__(self) -> str:
+        return f"{self.looks} look{'' if self.looks == 1 else 's'} at this set, {self.looks_at_runs} of them at trained runs"
+
+
+def counted(settings: Settings, evalset_digest: str) -> Counted:
+    """As this workspace's ledger has it: what was asked elsewhere is not in it."""
+    found = looks(settings, evalset_digest)
+    return Counted(len(found), tuned(found))

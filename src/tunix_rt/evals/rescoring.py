@@ -13,7 +13,7 @@ from typing import Any
 from tunix_rt import datasets, errors, jobs, statistics, traces, values
 from tunix_rt.jobs import GenerateJob
 from tunix_rt.scoring import Prediction, ReplyFormat, limited
-from tunix_rt.scoring.scorers import ADAPTER, Case, Scored, Scorer
+from tunix_rt.scoring.scorers import STORED, Case, Judge, Scored, Scorer
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value
@@ -22,7 +22,8 @@ FOLDER = "rescores"
 
 
 class Rescored(Value):
-    """`skipped` items are none of this scorer's business; `refused` ones could not be graded within the limits.
+    """`skipped` items are none of this scorer's business; `refused` ones could not be graded within the limits. `unjudged`
+    items got no verdict of a judge: they have no mark, and n does not count them.
 
     `accuracy` is correct of n, with the Wilson interval; `ci95_clustered` clusters by template group. `measures` are the
     scorer's own: for steps see `_steps`.
@@ -34,6 +35,7 @@ class Rescored(Value):
     n: int
     skipped: int
     refused: int
+    unjudged: int = 0
     correct: int
     wrong: int
     unparseable: int
@@ -95,11 +97,11 @@ def cases(settings: Settings, folder: Path) -> list[Case]:
     return found
 
 
-def place(folder: Path, scorer: Scorer) -> Path:
+def place(folder: Path, scorer: Scorer | Judge) -> Path:
     return folder / FOLDER / f"{scorer.name}-{digest(scorer)[:12]}"
 
 
-def digest(scorer: Scorer) -> str:
+def digest(scorer: Scorer | Judge) -> str:
     """Over every option, the defaults included: a scorer's name and version are defaults too."""
     return values.sha256(values.canonical(scorer.model_dump(mode="json")))
 
@@ -123,8 +125,7 @@ def rescore(
         for row in marks:
             rows.append(row)
             update(len(rows), len(wanted))
-    evaluation = str(values.read_json(folder / "summary.json")["evaluation_id"])
-    made = summarise(evaluation, scorer, rows, skipped=len(every) - len(wanted))
+    made = summarise(folder, scorer, rows, skipped=len(every) - len(wanted))
     values.write_json(out / "scorer.json", scorer.model_dump(mode="json"))
     values.write_jsonl(out / "scores.jsonl", (row.model_dump(mode="json") for row in rows))
     values.write_json(out / "summary.json", made.model_dump(mode="json"))
@@ -142,7 +143,7 @@ def _read(out: Path) -> Rescored:
     return Rescored.parse(values.read_json(path), source=str(path))
 
 
-def latest(folder: Path, name: str) -> tuple[Scorer, list[Scored]]:
+def latest(folder: Path, name: str) -> tuple[Scorer | Judge, list[Scored]]:
     """The marks of the scorer called `name`; with several options, those made last."""
     found = sorted(folder.glob(f"{FOLDER}/{name}-*/summary.json"), key=lambda path: path.stat().st_mtime_ns)
     if not found:
@@ -152,14 +153,15 @@ def latest(folder: Path, name: str) -> tuple[Scorer, list[Scored]]:
         )
     out = found[-1].parent
     rows = [Scored.parse(row, source=f"{out}, line {number}") for number, row in values.read_jsonl(out / "scores.jsonl")]
-    return ADAPTER.validate_python(values.read_json(out / "scorer.json")), rows
+    return STORED.validate_python(values.read_json(out / "scorer.json")), rows
 
 
-def summarise(evaluation: str, scorer: Scorer, rows: Sequence[Scored], *, skipped: int) -> Rescored:
+def summarise(folder: Path, scorer: Scorer | Judge, rows: Sequence[Scored], *, skipped: int) -> Rescored:
+    """The numbers of at least one mark. The measures of a judge are `judging`'s to add."""
     counts = Counter(row.outcome for row in rows)
     clustered = statistics.mean([row.value for row in rows], [row.group for row in rows])
     return Rescored(
-        evaluation_id=evaluation,
+        evaluation_id=str(values.read_json(folder / "summary.json")["evaluation_id"]),
         scorer=scorer.name,
         scorer_digest=digest(scorer),
         n=len(rows),

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from tunix_rt import comparisons, datasets, errors
 from tunix_rt.comparisons import Comparison, Evaluation, EvaluationSummary
+from tunix_rt.evals import Look
 from tunix_rt.evidence import standalone
 from tunix_rt.evidence.standalone import KIND, SCHEMA_VERSION
 from tunix_rt.jobs import GenerateJob, TrainJob
@@ -13,6 +14,7 @@ from tunix_rt.scoring import Prediction, ScoreRow
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value
 
+LOOKS = "looks.json"
 TENSORS, TENSORS_CONFIG = "adapter/adapter.safetensors", "adapter/adapter_config.json"
 EVALUATION_FILES = ("config.json", "predictions.jsonl", "scores.jsonl", "summary.json")
 DATASET_FILES = ("dataset.jsonl", "manifest.json")
@@ -62,8 +64,16 @@ class Side(NamedTuple):
     evaluation: Evaluation
 
 
+class Looks(Value):
+    """`looks.json`: every look at the evaluation set that the packer's workspace had counted."""
+
+    looks: int
+    looks_at_runs: int
+    data: tuple[Look, ...]
+
+
 class Facts(NamedTuple):
-    """Everything the files say, as values. `metrics` are the rows of `metrics.jsonl`."""
+    """Everything the files say, as values. `metrics` are the rows of `metrics.jsonl`; `looks` is None when none are there."""
 
     run: Trained
     job: TrainJob
@@ -74,6 +84,7 @@ class Facts(NamedTuple):
     base: Side
     tuned: Side
     comparison: Comparison
+    looks: Looks | None
 
 
 def read(members: Mapping[str, bytes]) -> Facts:
@@ -88,6 +99,7 @@ def read(members: Mapping[str, bytes]) -> Facts:
         base=_side(members, "base"),
         tuned=_side(members, "tuned"),
         comparison=_parsed(members, "comparison.json", Comparison),
+        looks=_parsed(members, LOOKS, Looks) if LOOKS in members else None,
     )
 
 

@@ -12,7 +12,17 @@ from tunix_rt import comparisons, datasets, errors, evals, jobs, settings, value
 from tunix_rt.comparisons import Comparison
 from tunix_rt.evals.looks import Look, tuned
 from tunix_rt.evidence import contents, recompute, secrets, signing, standalone
-from tunix_rt.evidence.contents import DATASET_FILES, EVALUATION_FILES, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Manifest
+from tunix_rt.evidence.contents import (
+    DATASET_FILES,
+    EVALUATION_FILES,
+    LOOKS,
+    TENSORS,
+    TENSORS_CONFIG,
+    Facts,
+    FileEntry,
+    Looks,
+    Manifest,
+)
 from tunix_rt.evidence.recompute import Bundle
 from tunix_rt.evidence.verifying import deepen
 from tunix_rt.runs import Trained
@@ -95,7 +105,7 @@ def gather(
     fits = sum(map(_size, adapter.values())) <= adapter_limit_bytes
     members |= {name: _read(path) for name, path in adapter.items()} if fits else {}
     left_out = () if fits else tuple(_named(name, path) for name, path in adapter.items())
-    members |= {"looks.json": _looks(looks)} if looks else {}
+    members |= {LOOKS: _looks(looks)} if looks else {}
     facts = contents.read(members)
     if facts.job.config.stages:
         raise errors.Invalid(
@@ -158,8 +168,8 @@ def _published(path: Path) -> bytes:
 
 def _looks(looks: Sequence[Look]) -> bytes:
     """Every look at the evaluation set, as the packer's workspace counted them."""
-    rows = [look.model_dump(mode="json") for look in looks]
-    return standalone.pretty({"looks": len(rows), "looks_at_runs": tuned(looks), "data": rows})
+    counted = Looks(looks=len(looks), looks_at_runs=tuned(looks), data=tuple(looks))
+    return standalone.pretty(counted.model_dump(mode="json"))
 
 
 def _refuse_contradictions(bundle: Bundle) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from tunix_rt import statistics
 from tunix_rt.comparisons import Block
-from tunix_rt.evidence.contents import Facts, FileEntry
+from tunix_rt.evals.looks import Counted
+from tunix_rt.evidence.contents import Facts, FileEntry, Looks
 from tunix_rt.scoring import Outcome, ReplyFormat, Tally
 
 CONTENTS = """\
@@ -41,6 +42,7 @@ def readme(facts: Facts, left_out: Sequence[FileEntry]) -> str:
         f"Strict reading: {_difference(comparison)}",
         f"Lenient reading: {_difference(comparison.lenient)}",
         _format_share(comparison.format_share),
+        _looks(facts.looks),
         "## What is inside",
         CONTENTS.rstrip(),
         "## How to check it",
@@ -127,6 +129,15 @@ def _difference(block: Block) -> str:
         f"{block.groups} template groups); {block.fixed} items fixed, {block.broken} broken, McNemar mid-p "
         f"{block.p_value:.3g}; the smallest difference such a comparison detects is "
         f"{100 * block.minimum_detectable_effect:.1f} points."
+    )
+
+
+def _looks(seen: Looks | None) -> str:
+    if seen is None:
+        return "How often this evaluation set was looked at was not counted."
+    return (
+        f"The packer's workspace counted {Counted(seen.looks, seen.looks_at_runs)}: whoever looks often enough finds a lucky "
+        "score. Looks made elsewhere are not among them."
     )
 
 

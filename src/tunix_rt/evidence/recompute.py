@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunix_rt import comparisons, datasets, jobs, scoring, values
+from tunix_rt.evals.looks import tuned as at_runs
 from tunix_rt.evidence import contents, prose, sbom, standalone
-from tunix_rt.evidence.contents import TENSORS, TENSORS_CONFIG, Facts, FileEntry, Side
+from tunix_rt.evidence.contents import LOOKS, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Side
 from tunix_rt.scoring import Prediction, ReplyFormat, ScoreRow
 from tunix_rt.traces import Trace
 
@@ -41,7 +42,7 @@ def own_script() -> bytes:
 
 
 def _identities(bundle: Bundle) -> Iterator[str]:
-    run, job, _, _, trainset, evalset, base, tuned, comparison = bundle.facts
+    run, job, _, _, trainset, evalset, base, tuned, comparison, _ = bundle.facts
     yield from _different("run.json", run, job, ("run_id", "model_digest", "dataset", "dataset_digest"))
     yield from _unequal("run.json: config_digest", run.config_digest, job.config.digest)
     yield from _unequal("run.json: model", run.model, job.config.model)
@@ -92,11 +93,13 @@ def _generations(bundle: Bundle) -> Iterator[str]:
             continue
         prompts = {trace.id: trace.prompt for trace in traces}
         for number, row in enumerate(rows, start=1):
-            finish = "stop" if row.tokens < side.job.max_new_tokens else "length"
-            if row.prompt != prompts[row.item] or row.finish != finish or row.tokens > side.job.max_new_tokens:
+            tokens = -1 if row.tokens is None else row.tokens
+            finish = "stop" if tokens < side.job.max_new_tokens else "length"
+            fits = row.finish == finish and 0 <= tokens <= side.job.max_new_tokens
+            if row.prompt != prompts[row.item] or not fits:
                 yield f"{name}/predictions.jsonl, line {number}: its prompt, finish or tokens are not what was asked for"
-        tokens = sum(row.tokens for row in rows)
-        yield from _unequal(f"{name}/summary.json: tokens", side.evaluation.summary.tokens, tokens)
+        total = sum(row.tokens or 0 for row in rows)
+        yield from _unequal(f"{name}/summary.json: tokens", side.evaluation.summary.tokens, total)
 
 
 def _scores(bundle: Bundle) -> Iterator[str]:
@@ -130,6 +133,16 @@ def _comparison(bundle: Bundle) -> Iterator[str]:
     yield from standalone.differences(
         stored.model_dump(mode="json"), made.model_dump(mode="json"), "comparison.json", TOLERANCE
     )
+
+
+def _looks(bundle: Bundle) -> Iterator[str]:
+    seen = bundle.facts.looks
+    if seen is None:
+        return
+    yield from _unequal(f"{LOOKS}: looks", seen.looks, len(seen.data))
+    yield from _unequal(f"{LOOKS}: looks_at_runs", seen.looks_at_runs, at_runs(seen.data))
+    for look in seen.data:
+        yield from _unequal(f"{LOOKS}: evalset_digest", look.evalset_digest, bundle.facts.evalset.manifest.digest)
 
 
 def _training(bundle: Bundle) -> Iterator[str]:
@@ -205,6 +218,7 @@ CHECKS: tuple[Check, ...] = (
     Check("every answer, scored again from the stored output", _scores),
     Check("every number of both summaries", _summaries),
     Check("every number and the verdict of the comparison", _comparison),
+    Check("the number of looks at the evaluation set is that of the looks listed", _looks),
     Check("steps, losses, token counts and padding of the run follow from its metrics", _training),
     Check("the adapter is the one the run made", _adapter),
 )

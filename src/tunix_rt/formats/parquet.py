@@ -1,4 +1,4 @@
-"""Parquet files as rows, and traces as a Parquet file. The only module that imports pyarrow."""
+"""Parquet files as rows, and traces as a Parquet file. Only this module and `archives` import pyarrow."""
 
 import math
 from collections.abc import Iterable, Iterator

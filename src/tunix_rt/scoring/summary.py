@@ -14,7 +14,8 @@ from tunix_rt.values import Value
 class Prediction(Value):
     """A line of `predictions.jsonl`: all that a model said to one item, and what the strict reading took from it.
 
-    `item` is the trace id; `tokens` counts the generated and `prompt_tokens` the given ones.
+    `item` is the trace id; `tokens` counts the generated and `prompt_tokens` the given ones, None where an imported log does
+    not.
     """
 
     item: str
@@ -22,8 +23,8 @@ class Prediction(Value):
     output: str
     answer: str | None
     steps: tuple[str, ...]
-    tokens: int = Field(ge=0)
-    prompt_tokens: int = Field(ge=0)
+    tokens: int | None = Field(ge=0)
+    prompt_tokens: int | None = Field(ge=0)
     finish: Finish
 
 

@@ -3,6 +3,7 @@
 `estimates` holds what one comparison needs, the other modules what several comparisons, attempts or runs need on top.
 """
 
+from tunix_rt.statistics.agreement import Agreement, agreement
 from tunix_rt.statistics.attempts import maj_at_k, mean_at_k, pass_at_k
 from tunix_rt.statistics.estimates import (
     ALPHA,
@@ -28,7 +29,7 @@ from tunix_rt.statistics.resampling import cluster_bootstrap
 from tunix_rt.statistics.seeds import AcrossSeeds, across_seeds
 
 __all__ = [
-    "ALPHA", "POWER", "AcrossSeeds", "Equivalence", "Estimate", "Interval", "Paired", "Verdict", "across_seeds",
-    "cluster_bootstrap", "clustered_standard_error", "differences", "equivalence", "holm", "maj_at_k", "mcnemar", "mean",
-    "mean_at_k", "minimum_detectable_effect", "one_sided_bounds", "p_of_interval", "paired", "pass_at_k", "wilson",
+    "ALPHA", "POWER", "AcrossSeeds", "Agreement", "Equivalence", "Estimate", "Interval", "Paired", "Verdict", "across_seeds",
+    "agreement", "cluster_bootstrap", "clustered_standard_error", "differences", "equivalence", "holm", "maj_at_k", "mcnemar",
+    "mean", "mean_at_k", "minimum_detectable_effect", "one_sided_bounds", "p_of_interval", "paired", "pass_at_k", "wilson",
 ]  # fmt: skip

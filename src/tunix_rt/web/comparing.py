@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -15,6 +15,7 @@ from tunix_rt.api.evaluations import ID
 from tunix_rt.api.runs import RUN_ID
 from tunix_rt.api.service import Here
 from tunix_rt.comparisons import Block, Comparison, Evaluation, EvaluationSummary
+from tunix_rt.evals.looks import counted
 from tunix_rt.scoring import Prediction, ScoreRow
 from tunix_rt.settings import Settings
 from tunix_rt.web import curves, evaluations, marks, mistakes, queries, rendering, wording
@@ -152,7 +153,8 @@ def _result(here: Here, one: str, other: str, query: CompareQuery) -> Result:
                 run = runs.get(connection, summary.run_id)
             specs.append(run.spec)
             lines.append(curves.read(run.dir(here.settings) / "metrics.jsonl").points)
-    return result_view(before, after, made, specs, lines)
+    view = result_view(before, after, made, specs, lines)
+    return replace(view, sentence=f"{view.sentence} {counted(here.settings, made.evalset_digest)}.")
 
 
 def result_view(before: Evaluation, after: Evaluation, made: Comparison, specs: Sequence[Any], lines: Sequence[Any]) -> Result:

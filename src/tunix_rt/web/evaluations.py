@@ -14,6 +14,7 @@ from tunix_rt.api.evaluations import EvaluationId
 from tunix_rt.api.runs import RUN_ID, RunId
 from tunix_rt.api.service import Here
 from tunix_rt.comparisons import Board, Entry, Evaluation, EvaluationSummary, Filters
+from tunix_rt.evals.looks import Counted
 from tunix_rt.jobs import Device
 from tunix_rt.runs import EvalSpec, Run
 from tunix_rt.scoring import Outcome, Prediction, ScoreRow
@@ -82,6 +83,7 @@ class BoardOf:
     evalset: str
     digest: str
     n: int
+    looks: str
     rows: tuple[BoardRow, ...]
     left_out: int
 
@@ -110,6 +112,7 @@ def board_of(settings: Settings, board: Board) -> BoardOf:
         evalset=board.evalset,
         digest=board.evalset_digest[:12],
         n=board.n,
+        looks=str(Counted(board.looks, board.looks_at_runs)),
         rows=tuple(_board_row(settings, entry) for entry in board.entries),
         left_out=board.left_out,
     )
@@ -141,7 +144,7 @@ class AnswerRow:
     expected: str
     answer: str
     outcome: Outcome
-    tokens: int
+    tokens: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,11 +239,11 @@ def _facts(summary: EvaluationSummary) -> tuple[tuple[str, str], ...]:
     return (
         ("Items", wording.whole(summary.n)),
         ("Template groups", wording.whole(summary.groups)),
-        ("Model digest", summary.model_digest[:12]),
+        ("Model digest", summary.model_digest[:12] if summary.model_digest else "not known: imported"),
         ("Adapter digest", summary.adapter_digest[:12] if summary.adapter_digest else "none: the base"),
         ("Set digest", summary.evalset_digest[:12]),
-        ("Tokens", wording.whole(summary.tokens)),
-        ("Took", wording.seconds(summary.seconds)),
+        ("Tokens", "not recorded" if summary.tokens is None else wording.whole(summary.tokens)),
+        ("Took", "not recorded" if summary.seconds is None else wording.seconds(summary.seconds)),
     )
 
 
@@ -254,7 +257,7 @@ def _answer_row(path: str, query: PredictionQuery, score: ScoreRow, said: Predic
         expected=wording.short(score.expected, 24),
         answer=wording.short(score.answer or "", 24),
         outcome=score.strict,
-        tokens=said.tokens,
+        tokens="" if said.tokens is None else str(said.tokens),
     )
 
 

@@ -1,4 +1,7 @@
-"""Scorers by name: pure functions of an item and what was said to it. None knows another."""
+"""Scorers by name: pure functions of an item and what was said to it. None knows another.
+
+`Judge` is one only together with the replies of the model it names, so it is not among those made by name.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -10,6 +13,7 @@ from tunix_rt.scoring.scorers.choice import Choice
 from tunix_rt.scoring.scorers.core import Case, Scored
 from tunix_rt.scoring.scorers.exact import Exact
 from tunix_rt.scoring.scorers.form import Form
+from tunix_rt.scoring.scorers.judge import Judge
 from tunix_rt.scoring.scorers.length import Length
 from tunix_rt.scoring.scorers.numeric import Numeric
 from tunix_rt.scoring.scorers.patterns import Regex
@@ -26,9 +30,13 @@ KINDS: dict[str, type[Exact] | type[Numeric] | type[Choice] | type[Regex] | type
     "length": Length,
 }
 ADAPTER: TypeAdapter[Scorer] = TypeAdapter(Scorer)
+STORED: TypeAdapter[Scorer | Judge] = TypeAdapter(Annotated[Scorer | Judge, Field(discriminator="name")])
+JUDGE = "judge"
+NAMES = (*KINDS, JUDGE)
 
 __all__ = [
-    "ADAPTER", "KINDS", "Case", "Choice", "Exact", "Form", "Length", "Numeric", "Regex", "Scored", "Scorer", "Steps", "named",
+    "ADAPTER", "JUDGE", "KINDS", "NAMES", "STORED", "Case", "Choice", "Exact", "Form", "Judge", "Length", "Numeric", "Regex",
+    "Scored", "Scorer", "Steps", "named",
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ class Case(Value):
     reference: Trace
     output: str
     finish: Finish
-    tokens: int = Field(ge=0)
+    tokens: int | None = Field(ge=0)
     form: ReplyFormat = "numbered"
 
     @property

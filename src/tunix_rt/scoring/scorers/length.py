@@ -15,9 +15,9 @@ class Length(Value):
     most: int = Field(default=160, ge=1)
 
     def applies(self, case: Case) -> bool:
-        return bool(case.item)
+        return case.tokens is not None
 
     def score(self, case: Case) -> Scored:
-        ended: Outcome = "correct" if case.tokens <= self.most else "wrong"
+        ended: Outcome = "correct" if (case.tokens or 0) <= self.most else "wrong"
         outcome: Outcome = "truncated" if case.finish == "length" else ended
         return scored(case, outcome, tokens=case.tokens, characters=len(case.output))
