@@ -185,7 +185,7 @@ def sweep_view(found: Standing, query: RangesQuery, redact: Redactor) -> SweepVi
     axes = sweeps.axes(found)
     asked = [_range(text) for text in query.range]
     inside = [all(_within(axes, one, number) for one in asked) for number in range(len(found.trials))]
-    spec, best = found.spec, found.best
+    spec = found.spec
     step = (WIDE - 2 * LEFT) / max(1, len(axes) - 1)
     places = [round(LEFT + step * n, 1) for n in range(len(axes))]
     return SweepView(
