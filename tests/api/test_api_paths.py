@@ -21,12 +21,15 @@ FILLED = {
     "name": "tiny-sums",
     "evaluation_id": "ab" * 8,
     "run_id": "20261127-090000-0123456789ab",
+    "sweep_id": "sweep_tiny-0123abcd",
     "file": "log.txt",
     "a": "ab" * 32,
     "b": "ab" * 32,
     "held_out": "tiny-sums-eval",
     "format": "alpaca",
     "text": "apples",
+    "which": "1",
+    "alias": "champion",
 }
 CLAIM = {"op": "multiply", "args": ["3", "4"], "result": "12"}
 CLAIMING = TRACE | {"steps": [TRACE["steps"][0] | {"claims": [CLAIM]}]}
@@ -42,6 +45,7 @@ SHARES = {"arithmetic": {"count": 1}}
 PART = {"tasks": SHARES, "label": {"section": "s"}, "forms": "all"}
 WRITTEN = {"file": "items.jsonl", "sha256": "ab" * 32, "folder": "data"}
 RECIPE = {"name": "n", "version": 1, "seed": 1, "split": "train", "description": "d", "licence": "l", "forms": "all"}
+GATE = {"run_id": FILLED["run_id"], "baseline": "main"}
 BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every text in it
     "/api/traces": [TRACE],
     "/api/traces/batch": [{"traces": [TRACE]}],
@@ -53,7 +57,19 @@ BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every
         {"recipe": {**RECIPE, "written": WRITTEN}},
     ],
     "/api/evaluations": [{"model": "tiny", "evalset": "e", "device": "cpu"}, {"run_id": FILLED["run_id"], "evalset": "e"}],
+    "/api/sweeps": [
+        {"recipe": "sweep_tiny"},
+        {"sweep": {"name": "n", "config": CONFIG, "dataset": "tiny-sums", "val": EVALUATE, "test": EVALUATE, "device": "cpu",
+                   "objective": {"metric": "strict", "direction": "higher_is_better"}, "sampler": {"kind": "tpe"},
+                   "pruner": {"kind": "median"}, "budget": {"trials": 2}, "dataset_digest": "ab" * 32,
+                   "space": {"tuning.method": {"kind": "choice", "values": ["lora", ["q"]]}}}},
+    ],
     "/api/comparisons": [{"baseline": "ab" * 8, "candidate": "ab" * 8}],
+    "/api/models/gate": [GATE | {"metric": "strict", "evaluation": "ab" * 8}],
+    "/api/models/{name}/versions": [GATE | {"metric": "strict", "evaluation": "ab" * 8, "alias": "champion"}],
+    "/api/models/{name}/forced": [{"run_id": FILLED["run_id"], "reason": "r", "alias": "champion"}],
+    "/api/models/{name}/aliases/{alias}": [{"version": "1", "reason": "r"}],
+    "/api/models/{name}/aliases/{alias}/rollback": [{"reason": "r"}],
     "/api/runs": [
         {"spec": {"kind": "train", "config": CONFIG, "dataset": "tiny-sums", "dataset_digest": "ab" * 32,
                   "model_digest": "ab" * 32, "device": "cpu", "evaluate": EVALUATE}, "dedup_key": "k"},
