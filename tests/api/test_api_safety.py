@@ -33,6 +33,7 @@ FILLED = {
     "name": "tiny-sums",
     "evaluation_id": "ab" * 8,
     "run_id": "20261127-090000-0123456789ab",
+    "sweep_id": "sweep_tiny-0123abcd",
     "file": "log.txt",
     "which": "1",
     "alias": "champion",

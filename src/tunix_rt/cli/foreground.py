@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tunix_rt import errors, runs, store
-from tunix_rt.cli.console import Surface
+from tunix_rt.cli.console import Surface, Terminated
 from tunix_rt.runs import ENDED, Run
 from tunix_rt.store import Store
 from tunix_rt.worker import Worker
@@ -26,13 +26,14 @@ def ledger(surface: Surface) -> Iterator[Store]:
 def finish(surface: Surface, opened: Store, run_id: str, follow: Callable[[], None] = lambda: None) -> Run:
     """Work on the run, or watch whoever does, until it has ended; a run that did not complete raises what ended it.
 
-    Ctrl-C cancels the run and raises `errors.Interrupted` once its processes are gone.
+    Ctrl-C cancels the run, SIGTERM preempts it; both raise `errors.Interrupted` once its processes are gone.
     """
     worker = Worker(surface.settings, opened, only=run_id)
     try:
         run = _until_ended(opened, worker, run_id, follow)
     except KeyboardInterrupt as interrupt:
-        run = _cancelled(surface, opened, worker, run_id)
+        stop = _preempted if isinstance(interrupt, Terminated) else _cancelled
+        run = stop(surface, opened, worker, run_id)
         raise errors.Interrupted(
             f"stopped; what was finished is in {run.dir(surface.settings)}. `tunix-rt runs resume {run_id}` goes on.",
             run=run_id,
@@ -55,6 +56,11 @@ def _until_ended(opened: Store, worker: Worker, run_id: str, follow: Callable[[]
         if not worker.step():
             follow()
             time.sleep(POLL_SECONDS)
+
+
+def _preempted(surface: Surface, opened: Store, worker: Worker, run_id: str) -> Run:
+    surface.say("told to go: the step under way ends and a checkpoint is written")
+    return _until_ended(opened, worker, run_id, worker.preempt)
 
 
 def _cancelled(surface: Surface, opened: Store, worker: Worker, run_id: str) -> Run:

@@ -170,7 +170,7 @@ def to_hub(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as work:
         made = Path(work) / "made"
-        exported(surface, found, form, made / hub.MODEL, hub.quality(gathered.facts, user))
+        exported(surface, found, form, made / hub.MODEL, quality=hub.quality(gathered.facts, user))
         hub.lay_out(gathered.facts, sources, made)
         out.rmdir() if out.exists() else None
         made.rename(out)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tunix_rt import datasets, errors, jobs, statistics, traces, values
 from tunix_rt.jobs import GenerateJob
-from tunix_rt.scoring import Prediction, limited
+from tunix_rt.scoring import Prediction, ReplyFormat, limited
 from tunix_rt.scoring.scorers import ADAPTER, Case, Scored, Scorer
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
@@ -64,9 +64,15 @@ def items(settings: Settings, folder: Path) -> dict[str, Trace]:
     return {trace.id: trace for trace in traces.read(found.path)}
 
 
+def format_of(folder: Path) -> ReplyFormat:
+    """The format an evaluation was asked for; an imported one has no job and is read in the first of them."""
+    path = folder / "config.json"
+    return GenerateJob.parse(values.read_json(path), source=str(path)).format if path.is_file() else "numbered"
+
+
 def cases(settings: Settings, folder: Path) -> list[Case]:
     """What was asked and said, in the order of `predictions.jsonl`."""
-    known = items(settings, folder)
+    known, form = items(settings, folder), format_of(folder)
     found = []
     for number, row in values.read_jsonl(folder / "predictions.jsonl"):
         source = f"{folder / 'predictions.jsonl'}, line {number}"
@@ -82,6 +88,7 @@ def cases(settings: Settings, folder: Path) -> list[Case]:
                 output=said.output,
                 finish=said.finish,
                 tokens=said.tokens,
+                form=form,
             )
         )
     return found
