@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from tunix_rt import datasets, errors, evidence, jobs, models, redaction, settings, values
 from tunix_rt.datasets import Manifest
 from tunix_rt.evidence import Facts, secrets
+from tunix_rt.jobs import Drawn
 from tunix_rt.runs import Trained
 from tunix_rt.settings import Settings
 from tunix_rt.submission import kaggle
@@ -84,6 +85,7 @@ def _subject(facts: Facts, place: Place) -> Subject:
         model_digest=facts.run.model_digest,
         device=place.device,
         limit=facts.tuned.job.limit,
+        drawn=Drawn.parse(facts.tuned.job.model_dump(include=set(Drawn.model_fields)), source="tuned/config.json"),
         max_new_tokens=facts.tuned.job.max_new_tokens,
     )
 
