@@ -5,9 +5,21 @@ a bundle says and computes it again.
 """
 
 from tunix_rt.evidence.contents import FileEntry, Manifest
-from tunix_rt.evidence.packing import ADAPTER_LIMIT, pack, pack_run
+from tunix_rt.evidence.packing import ADAPTER_LIMIT, pack, pack_compared, pack_run
 from tunix_rt.evidence.reinfer import Sample
 from tunix_rt.evidence.signing import new_key
 from tunix_rt.evidence.verifying import DEEPEST, Report, verify
 
-__all__ = ["ADAPTER_LIMIT", "DEEPEST", "FileEntry", "Manifest", "Report", "Sample", "new_key", "pack", "pack_run", "verify"]
+__all__ = [
+    "ADAPTER_LIMIT",
+    "DEEPEST",
+    "FileEntry",
+    "Manifest",
+    "Report",
+    "Sample",
+    "new_key",
+    "pack",
+    "pack_compared",
+    "pack_run",
+    "verify",
+]

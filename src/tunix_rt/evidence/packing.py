@@ -11,7 +11,16 @@ from tunix_rt import comparisons, datasets, errors, evals, jobs, settings, value
 from tunix_rt.comparisons import Comparison
 from tunix_rt.evals.looks import Look, tuned
 from tunix_rt.evidence import contents, recompute, secrets, signing, standalone
-from tunix_rt.evidence.contents import DATASET_FILES, EVALUATION_FILES, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Manifest
+from tunix_rt.evidence.contents import (
+    DATASET_FILES,
+    EVALUATION_FILES,
+    REJECTS,
+    TENSORS,
+    TENSORS_CONFIG,
+    Facts,
+    FileEntry,
+    Manifest,
+)
 from tunix_rt.evidence.recompute import Bundle
 from tunix_rt.evidence.verifying import deepen
 from tunix_rt.runs import Trained
@@ -25,15 +34,32 @@ def pack_run(workspace: Settings, run: Trained, out: Path, key: Path | None = No
     """Pack an evaluated run of the workspace: its newest evaluation, that of its base, every look at the evaluation set, and
     none of the environment's secrets. See `pack`."""
     base, tuned_eval = evals.of_run(workspace, run)
+    return pack_compared(workspace, run, base, tuned_eval, out, key=key)
+
+
+def pack_compared(
+    workspace: Settings,
+    run: Trained,
+    base: Path,
+    tuned_eval: Path,
+    out: Path,
+    *,
+    adapter_limit_bytes: int = ADAPTER_LIMIT,
+    key: Path | None = None,
+) -> Manifest:
+    """The same for an evaluation that is named, with that of its base."""
     compared = comparisons.compare(comparisons.load(base), comparisons.load(tuned_eval))
+    inputs = jobs.read(Path(run.dir))[1]
     return pack(
         Path(run.dir),
         base,
         tuned_eval,
         compared,
-        jobs.read(Path(run.dir))[1].dataset,
+        inputs.dataset,
         datasets.find(workspace, compared.evalset).path.parent,
         out,
+        adapter_limit_bytes=adapter_limit_bytes,
+        later_dataset_dirs=inputs.stages[1:],
         key=key,
         looks=evals.looks(workspace, compared.evalset_digest),
         known_secrets=settings.secrets(),
@@ -50,17 +76,19 @@ def pack(
     out: Path,
     *,
     adapter_limit_bytes: int = ADAPTER_LIMIT,
+    later_dataset_dirs: Sequence[Path] = (),
     key: Path | None = None,
     looks: Sequence[Look] = (),
     known_secrets: Sequence[str] = (),
 ) -> Manifest:
-    """Write the bundle to `out` and return its manifest.
+    """Write the bundle to `out` and return its manifest. `later_dataset_dirs` are those of a curriculum's later stages.
 
     The adapter is left out, and named by its digest, when its two files exceed `adapter_limit_bytes`. NotFound names a file
     that is missing; Invalid a path of this machine or a secret inside a file, or what does not hold together. `key` is a
     private key to sign with; `looks` are those at the evaluation set, for `looks.json`.
     """
-    sources = _sources(run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir)
+    trained_on = {contents.stage(n): folder for n, folder in enumerate((train_dataset_dir, *later_dataset_dirs), start=1)}
+    sources = _sources(run_dir, base_eval_dir, tuned_eval_dir, {**trained_on, "evalset": eval_dataset_dir})
     members = {name: _read(path) for name, path in sources.items()}
     members["run.json"] = _published(run_dir / "run.json")
     members["comparison.json"] = values.pretty(comparison.model_dump(mode="json")).encode()
@@ -70,13 +98,8 @@ def pack(
     left_out = () if fits else tuple(_named(name, path) for name, path in adapter.items())
     members |= {"looks.json": _looks(looks)} if looks else {}
     facts = contents.read(members)
-    if facts.job.config.stages:
-        raise errors.Invalid(
-            f"run {facts.run.run_id} was trained on several datasets, one after another; a bundle holds one.",
-            field="stages",
-        )
     members |= recompute.written(facts, left_out)
-    _refuse_private_paths(members, (run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir))
+    _refuse_private_paths(members, (run_dir, base_eval_dir, tuned_eval_dir, *trained_on.values(), eval_dataset_dir))
     _refuse_secrets(members, known_secrets)
     _refuse_contradictions(Bundle(members, facts, left_out, recompute.own_version()))
     manifest = _manifest(facts, left_out, members)
@@ -88,15 +111,13 @@ def pack(
     return manifest
 
 
-def _sources(run: Path, base: Path, tuned: Path, trainset: Path, evalset: Path) -> dict[str, Path]:
+def _sources(run: Path, base: Path, tuned: Path, data: Mapping[str, Path]) -> dict[str, Path]:
     named = {name: run / name for name in RUN_FILES}
-    for folder, path, files in (
-        ("base", base, EVALUATION_FILES),
-        ("tuned", tuned, EVALUATION_FILES),
-        ("dataset", trainset, DATASET_FILES),
-        ("evalset", evalset, DATASET_FILES),
-    ):
-        named |= {f"{folder}/{name}": path / name for name in files}
+    for folder, path in (("base", base), ("tuned", tuned)):
+        named |= {f"{folder}/{name}": path / name for name in EVALUATION_FILES}
+    for folder, path in data.items():
+        rejects = (REJECTS,) if (path / REJECTS).is_file() else ()
+        named |= {f"{folder}/{name}": path / name for name in (*DATASET_FILES, *rejects)}
     return named
 
 

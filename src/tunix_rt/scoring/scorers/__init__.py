@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter
 from tunix_rt import errors
 from tunix_rt.scoring.scorers.choice import Choice
 from tunix_rt.scoring.scorers.core import Case, Scored
+from tunix_rt.scoring.scorers.detection import Detection
 from tunix_rt.scoring.scorers.exact import Exact
 from tunix_rt.scoring.scorers.form import Form
 from tunix_rt.scoring.scorers.length import Length
@@ -15,8 +16,11 @@ from tunix_rt.scoring.scorers.numeric import Numeric
 from tunix_rt.scoring.scorers.patterns import Regex
 from tunix_rt.scoring.scorers.stepwise import Steps
 
-Scorer = Annotated[Exact | Numeric | Choice | Regex | Steps | Form | Length, Field(discriminator="name")]
-KINDS: dict[str, type[Exact] | type[Numeric] | type[Choice] | type[Regex] | type[Steps] | type[Form] | type[Length]] = {
+Scorer = Annotated[Exact | Numeric | Choice | Regex | Steps | Form | Length | Detection, Field(discriminator="name")]
+KINDS: dict[
+    str,
+    type[Exact] | type[Numeric] | type[Choice] | type[Regex] | type[Steps] | type[Form] | type[Length] | type[Detection],
+] = {
     "exact": Exact,
     "numeric": Numeric,
     "choice": Choice,
@@ -24,11 +28,13 @@ KINDS: dict[str, type[Exact] | type[Numeric] | type[Choice] | type[Regex] | type
     "steps": Steps,
     "format": Form,
     "length": Length,
+    "detection": Detection,
 }
 ADAPTER: TypeAdapter[Scorer] = TypeAdapter(Scorer)
 
 __all__ = [
-    "ADAPTER", "KINDS", "Case", "Choice", "Exact", "Form", "Length", "Numeric", "Regex", "Scored", "Scorer", "Steps", "named",
+    "ADAPTER", "KINDS", "Case", "Choice", "Detection", "Exact", "Form", "Length", "Numeric", "Regex", "Scored", "Scorer",
+    "Steps", "named",
 ]  # fmt: skip
 
 
