@@ -17,6 +17,7 @@ from tunix_rt.cli import (
     scores,
     serve,
     store,
+    study,
     traces,
     train,
 )
@@ -24,5 +25,5 @@ from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "decide", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models",
-    "prove", "runs", "scores", "serve", "store", "traces", "train",
+    "prove", "runs", "scores", "serve", "store", "study", "traces", "train",
 ]  # fmt: skip
