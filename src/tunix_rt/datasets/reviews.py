@@ -54,13 +54,21 @@ def pair(problem: Line, review: Review, seed: int) -> list[Line]:
 def _mistaken(trace: Trace, seed: int) -> Injected | None:
     for kind in injecting.Draws(f"review/{seed}/{trace.id}").shuffled(list(MISTAKES)):
         made = injecting.inject(trace, seed, kind)
-        if (
-            made is not None
-            and len(made.trace.steps) == len(trace.steps)
-            and _first_wrong(made.trace, trace) == made.label.step
-        ):
+        if made is not None and _is_where_it_is_said_to_be(made, trace):
             return made
     return None
+
+
+def _is_where_it_is_said_to_be(made: Injected, trace: Trace) -> bool:
+    """The checker finds it there beside the right steps, and nowhere else without them; and the answer is wrong for it. A
+    changed step that is true by luck and leads to the right answer is no mistake."""
+    alone = checking.check(made.trace, mode="free").first_wrong
+    return (
+        len(made.trace.steps) == len(trace.steps)
+        and made.trace.final_answer != trace.final_answer
+        and _first_wrong(made.trace, trace) == made.label.step
+        and alone in (None, made.label.step)
+    )
 
 
 def _first_wrong(said: Trace, reference: Trace) -> int | None:
