@@ -141,11 +141,13 @@ def test_a_curriculum_brings_the_datasets_of_all_its_stages(own_folders, curricu
     assert evidence.verify(tmp_path / "bundle.zip", 1).failures == ()
 
 
-def test_a_curriculum_without_its_later_dataset_is_not_packed(own_folders, curriculum, tmp_path):
+@pytest.mark.usefixtures("curriculum")
+def test_a_curriculum_without_its_later_dataset_is_not_packed(own_folders, tmp_path):
     with pytest.raises(errors.NotFound, match=r"stages/2/manifest\.json"):
         own_folders.pack(tmp_path / "bundle.zip")
 
 
-def test_another_dataset_is_not_taken_for_a_stage(own_folders, curriculum, tmp_path):
+@pytest.mark.usefixtures("curriculum")
+def test_another_dataset_is_not_taken_for_a_stage(own_folders, tmp_path):
     with pytest.raises(errors.Invalid, match="stage_digests"):
         own_folders.pack(tmp_path / "bundle.zip", later_dataset_dirs=[own_folders.trainset])

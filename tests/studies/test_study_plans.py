@@ -1,21 +1,15 @@
 """A study as a value: what it refuses, what it asks of the ledger, and that a lock is a lock."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tunix_rt import datasets, errors, models, studies, values
+from tunix_rt import errors, studies, values
 from tunix_rt.settings import Settings
 from tunix_rt.studies import Study
 
 TINY = Path(__file__).parent / "tiny.toml"
-
-
-@pytest.fixture
-def study() -> Study:
-    return studies.load(str(TINY))
 
 
 def changed(**changes: Any) -> Study:
@@ -55,19 +49,6 @@ def test_several_stages_are_a_curriculum(study: Study) -> None:
     spec = studies.asked(study, "ordered", 2)
     assert [stage.dataset for stage in spec.config.stages] == ["sums-first", "sums-then"]
     assert (spec.dataset, spec.config.seed, spec.config.name) == ("sums-first", 2, "tiny-ordered")
-
-
-@pytest.fixture
-def prepared(home: Callable[[str], Settings], study: Study) -> Settings:
-    """A workspace with what the study names."""
-    settings = home("sqlite")
-    models.prepare(settings, "tiny")
-    for name in ("tiny-sums", "tiny-sums-eval", "detection-v1-eval"):
-        datasets.build(datasets.recipe(name), settings.datasets / name)
-    parent = datasets.find(settings, "tiny-sums")
-    for selection in study.selections:
-        datasets.derive(selection, [datasets.pool(parent, "tiny-sums")], settings.datasets / selection.name)
-    return settings
 
 
 def test_a_lock_keeps_its_time_and_a_changed_study_is_another(prepared: Settings, study: Study) -> None:

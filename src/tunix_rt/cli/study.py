@@ -49,12 +49,16 @@ def _headlines(surface: Surface, one: Cell) -> list[str]:
 def report(surface: Surface, study: NameArgument, out: OutOption = None) -> None:
     """The report of a study whose every run is finished: study.md, its figure study.svg, and study.json."""
     chosen = studies.load(study)
-    left = studies.missing(surface.settings, chosen)
-    if left:
-        raise errors.Conflict(
-            f"study {chosen.name!r} is not finished: {', '.join(left)}; `tunix-rt study run` goes on.", missing=left
-        )
+    finished(surface, chosen)
     _report(surface, chosen, out)
+
+
+def finished(surface: Surface, study: Study) -> None:
+    """Raise `errors.Conflict` naming the runs that are missing."""
+    left = studies.missing(surface.settings, study)
+    if left:
+        text = f"study {study.name!r} is not finished: {', '.join(left)} missing; `tunix-rt study run` goes on."
+        raise errors.Conflict(text, missing=left)
 
 
 def _report(surface: Surface, study: Study, out: Path | None) -> None:
