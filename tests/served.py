@@ -158,6 +158,10 @@ def command(home: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "tunix_rt.cli", *arguments, "--home", str(home)]
 
 
+def _announced(settings: Settings) -> bool:
+    return any((settings.home / serving.FOLDER).glob("*.json"))
+
+
 @contextmanager
 def started(settings: Settings, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """`tunix-rt serve` as a person starts it, from when it answers; what it says on stderr goes to the file `stderr`."""
@@ -166,7 +170,7 @@ def started(settings: Settings, *options: str) -> Iterator[subprocess.Popen[byte
         process = subprocess.Popen(command(settings.home, "serve", "--port", "0", "--no-worker", *options), stderr=log)
     try:
         until = time.monotonic() + 120
-        while time.monotonic() < until and process.poll() is None and not (settings.home / "serve.json").exists():
+        while time.monotonic() < until and process.poll() is None and not _announced(settings):
             time.sleep(0.05)  # from then on requests wait until they are answered
         yield process
     finally:

@@ -28,6 +28,7 @@ One module a stage, in the order of the flow:
     evals         5   predictions -> scores -> summary
     comparisons   5b  is it better, on the same items
     studies       5c  several recipes and seeds, one locked plan
+    registry      6b  names for what runs made: immutable versions, aliases, promotion through a gate
     evidence      7   a bundle that a stranger can verify
     reports       7b  a run told on one page
     worker        claim -> act through a launcher -> record

@@ -27,6 +27,8 @@ FILLED = {
     "held_out": "tiny-sums-eval",
     "format": "alpaca",
     "text": "apples",
+    "which": "1",
+    "alias": "champion",
 }
 CLAIM = {"op": "multiply", "args": ["3", "4"], "result": "12"}
 CLAIMING = TRACE | {"steps": [TRACE["steps"][0] | {"claims": [CLAIM]}]}
@@ -42,6 +44,7 @@ SHARES = {"arithmetic": {"count": 1}}
 PART = {"tasks": SHARES, "label": {"section": "s"}, "forms": "all"}
 WRITTEN = {"file": "items.jsonl", "sha256": "ab" * 32, "folder": "data"}
 RECIPE = {"name": "n", "version": 1, "seed": 1, "split": "train", "description": "d", "licence": "l", "forms": "all"}
+GATE = {"run_id": FILLED["run_id"], "baseline": "main"}
 BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every text in it
     "/api/traces": [TRACE],
     "/api/traces/batch": [{"traces": [TRACE]}],
@@ -54,6 +57,11 @@ BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every
     ],
     "/api/evaluations": [{"model": "tiny", "evalset": "e", "device": "cpu"}, {"run_id": FILLED["run_id"], "evalset": "e"}],
     "/api/comparisons": [{"baseline": "ab" * 8, "candidate": "ab" * 8}],
+    "/api/models/gate": [GATE | {"metric": "strict", "evaluation": "ab" * 8}],
+    "/api/models/{name}/versions": [GATE | {"metric": "strict", "evaluation": "ab" * 8, "alias": "champion"}],
+    "/api/models/{name}/forced": [{"run_id": FILLED["run_id"], "reason": "r", "alias": "champion"}],
+    "/api/models/{name}/aliases/{alias}": [{"version": "1", "reason": "r"}],
+    "/api/models/{name}/aliases/{alias}/rollback": [{"reason": "r"}],
     "/api/runs": [
         {"spec": {"kind": "train", "config": CONFIG, "dataset": "tiny-sums", "dataset_digest": "ab" * 32,
                   "model_digest": "ab" * 32, "device": "cpu", "evaluate": EVALUATE}, "dedup_key": "k"},

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi import FastAPI
@@ -33,6 +34,8 @@ FILLED = {
     "evaluation_id": "ab" * 8,
     "run_id": "20261127-090000-0123456789ab",
     "file": "log.txt",
+    "which": "1",
+    "alias": "champion",
 }
 
 
@@ -111,9 +114,28 @@ def test_a_code_opens_once_and_for_a_minute(app: FastAPI, monkeypatch: pytest.Mo
     assert "SameSite=strict" in cookie
     assert nobody(app).get(made["path"]).status_code == 403
     late = owner(app).post("/api/login-codes").json()
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
     assert nobody(app).get(late["path"]).status_code == 403
+
+
+def test_a_code_of_one_server_is_swapped_once_by_any_of_the_workspace(app: FastAPI) -> None:
+    service = app.state.service
+    other = api.make(service.settings)
+    try:
+        made = owner(app).post("/api/login-codes").json()
+        answers = [nobody(asked).get(made["path"]).status_code for asked in (other, app, other)]
+    finally:
+        other.state.service.store.close()
+    assert answers == [303, 403, 403]
+
+
+def test_of_many_who_swap_one_code_one_gets_in(app: FastAPI) -> None:
+    sessions = app.state.service.sessions
+    code = sessions.code(access.Principal("owner", "admin", "0" * 64))
+    with ThreadPoolExecutor(16) as pool:
+        cookies = list(pool.map(sessions.swapped, [code] * 64))
+    assert sum(cookie is not None for cookie in cookies) == 1
 
 
 def test_a_cookie_cannot_be_made_up_or_outlive_its_token(app: FastAPI) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
-from tunix_rt import datasets, evidence, jobs, models, runs, scoring, store, traces, values
+from tunix_rt import datasets, evidence, jobs, models, registry, runs, scoring, store, traces, values
 from tunix_rt.jobs import Batch, GenerateJob, Lora, TrainConfig, TrainJob
 from tunix_rt.launchers.handles import Exit, Handle, Status
 from tunix_rt.runs import EvalSpec, ProbeSpec, Run, TrainSpec
@@ -156,6 +156,7 @@ def _filled(settings: Settings, opened: Store, worker: Worker) -> dict[str, str]
     for key, facts in (("base", {}), ("tuned", tuned(settings, train)), ("other", tuned(settings, other))):
         made = run(settings, opened, worker, EvalSpec(model="tiny", evalset="tiny-sums-eval", **facts))
         evaluations[key] = Path(made.folder).name
+    _promoted(settings, opened, train, evaluations["base"])
     with opened.unit_of_work() as connection:
         queued = runs.submit(connection, runs.resolve(settings, ProbeSpec(how="hang")))
     return {
@@ -167,6 +168,16 @@ def _filled(settings: Settings, opened: Store, worker: Worker) -> dict[str, str]
         "sum": sums[0].id,
         **evaluations,
     }
+
+
+def _promoted(settings: Settings, opened: Store, made: Run, base: str) -> None:
+    """Version 1 of the model `summer`, its champion."""
+    trained = runs.load(made.dir(settings))
+    decided = registry.decide(settings, trained, registry.Criterion(baseline=base))
+    admission = registry.admit(settings, trained, decided, None)
+    content = registry.keep(settings, trained)
+    with opened.unit_of_work() as connection:
+        registry.record(connection, settings, "summer", content, admission, who="ada", alias="champion")
 
 
 def config(name: str, rank: int = 4) -> TrainConfig:

@@ -49,6 +49,28 @@ _CHECKED = {
     ],
     "answer": {"verdict": "ok", "kind": None, "expected": None, "got": None},
 }
+_VERSION: dict[str, Any] = {
+    "name": "tiny-sums",
+    "version": 2,
+    "digest": _ID,
+    "aliases": ["champion"],
+    "created": _WHEN,
+    "who": "owner",
+    "standing": "passed",
+    "reason": None,
+    "decision": "pass",
+    "run_id": _RUN_ID,
+    "method": "lora",
+    "model": "tiny",
+    "model_digest": _ID,
+    "dataset": "tiny-sums",
+    "dataset_digest": _ID,
+    "config_digest": _ID,
+    "adapter_digest": _ID,
+    "bytes": 27_440,
+}
+_GATE = {"run_id": _RUN_ID, "baseline": "main", "margin": 0.05}
+_MODEL = {"name": "tiny-sums", "created": _WHEN, "versions": 2, "newest": 2, "aliases": {"champion": 2}}
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/traces"): {"body": TRACE, "answer": _STORED},
@@ -76,6 +98,17 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         },
     },
     ("GET", "/api/datasets/{name}/leak"): {"parameters": {"name": "tiny-sums", "held_out": "tiny-sums-eval"}},
+    ("GET", "/api/models"): {"answer": {"data": [_MODEL], "next": None}},
+    ("POST", "/api/models/gate"): {"body": _GATE},
+    ("GET", "/api/models/{name}/versions"): {"answer": {"data": [_VERSION], "next": None}},
+    ("POST", "/api/models/{name}/versions"): {"body": _GATE | {"alias": "champion"}, "answer": _VERSION},
+    ("POST", "/api/models/{name}/forced"): {
+        "body": {"run_id": _RUN_ID, "reason": "shown at the fair"},
+        "answer": _VERSION | {"standing": "forced", "decision": None, "reason": "shown at the fair"},
+    },
+    ("GET", "/api/models/{name}/versions/{which}/check"): {"answer": {"ok": True, "problems": []}},
+    ("POST", "/api/models/{name}/aliases/{alias}"): {"body": {"version": "1"}, "answer": _VERSION | {"version": 1}},
+    ("POST", "/api/models/{name}/aliases/{alias}/rollback"): {"body": {"reason": "the new one is slow"}, "answer": _VERSION},
     ("POST", "/api/runs"): {"body": {"spec": {"kind": "probe", "seconds": 1.0}, "timeout": 60.0}, "answer": _RUN},
     ("GET", "/api/runs/{run_id}"): {"answer": _RUN},
     ("GET", "/api/runs/{run_id}/log"): {"answer": {"data": "step 1 loss 2.31\n", "next": 17}},

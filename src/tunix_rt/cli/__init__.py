@@ -13,6 +13,7 @@ from tunix_rt.cli import (
     masks,
     models,
     prove,
+    registry,
     runs,
     scores,
     serve,
@@ -25,5 +26,5 @@ from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "decide", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models",
-    "prove", "runs", "scores", "serve", "store", "study", "traces", "train",
+    "prove", "registry", "runs", "scores", "serve", "store", "study", "traces", "train",
 ]  # fmt: skip

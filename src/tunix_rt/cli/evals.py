@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tunix_rt import comparisons, errors, evals, models, runs, values
-from tunix_rt.cli import following, foreground
+from tunix_rt.cli import following, foreground, registering
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, interval, percent
 from tunix_rt.cli.data import obtain
@@ -18,14 +18,14 @@ from tunix_rt.runs import RESUMABLE, Trained
 @command(app, "eval")
 def evaluate(
     surface: Surface,
-    what: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="A finished run (id or folder) or a base model.")],
+    what: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="A run (id or folder), a base model, or NAME[@WHICH].")],
     on: Annotated[str, typer.Option(help="Evaluation set: a dataset; a built-in recipe of that name is built if needed.")],
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many items, spread over the set.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer; a longer one counts as truncated.")] = 160,
     device: Annotated[Device, typer.Option(help="Where to run; refused if absent.")] = "auto",
 ) -> None:
     """Answer every item of an evaluation set and score the answers."""
-    run = None if what in models.known(surface.settings) else runs.find(surface.settings, what)
+    run = None if what in models.known(surface.settings) else registering.trained(surface, what)
     folder = evaluation(surface, run.model if run else what, run, on, limit=limit, max_new_tokens=max_new_tokens, device=device)
     summary = values.read_json(folder / "summary.json")
     surface.emit({**summary, "dir": str(folder)}, f"{describe(summary)}\n  folder {folder}")

@@ -1,4 +1,4 @@
-"""`tunix-rt models`: base models."""
+"""`tunix-rt models`: base models, and what is made of them for others. What is registered is in `registry`."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tunix_rt import errors, models, runs, values
+from tunix_rt import errors, models, values
+from tunix_rt.cli import registering
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
 from tunix_rt.launchers import local
@@ -14,7 +15,7 @@ from tunix_rt.models import BaseModel
 from tunix_rt.runs import exports
 
 Form = Literal["merged", "adapter"]
-group = noun("models", "Base models.")
+group = noun("models", "Base models, and the registry of what runs made of them.")
 
 
 @command(group, "list")
@@ -50,23 +51,30 @@ def pull(
 
 
 @command(group)
-def show(surface: Surface, name: Annotated[str, typer.Argument(help="A model that was pulled.")]) -> None:
-    """The facts and checksums of a model in the workspace, after verifying every file."""
+def show(
+    surface: Surface,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME[@WHICH]", help="A base model, or a registered one (default: its champion).")
+    ],
+) -> None:
+    """A base model's facts and checksums, after verifying every file; or a registered version and the way back to its data."""
+    if name not in models.known(surface.settings) and registering.registered(surface, name):
+        return registering.emit(surface, name)
     models.require(surface.settings, name)
     if not (surface.settings.models / name / "manifest.json").exists():
         raise errors.NotFound(f"model {name!r} is not here yet; `tunix-rt models pull {name}` gets it.", model=name)
-    _emit(surface, models.open_folder(surface.settings.models / name))
+    return _emit(surface, models.open_folder(surface.settings.models / name))
 
 
 @command(group)
 def export(
     surface: Surface,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run (id or folder).")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run (id or folder), or a registered NAME[@WHICH].")],
     to: Annotated[Form, typer.Option(help="All weights for transformers, or the LoRA matrices for PEFT.")] = "merged",
     out: Annotated[Path | None, typer.Option(help="Folder to write (default: exports/RUN-FORM in the workspace).")] = None,
 ) -> None:
     """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card of its facts."""
-    found = runs.find(surface.settings, run)
+    found = registering.trained(surface, run)
     base = models.prepare(surface.settings, found.model, surface.say)
     job = exports.job_of(found, to)
     target = out or surface.settings.home / "exports" / f"{found.run_id}-{to}"

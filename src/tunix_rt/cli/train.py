@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tunix_rt import datasets, errors, models, runs
-from tunix_rt.cli import configuring, estimating, following, foreground
+from tunix_rt.cli import configuring, estimating, following, foreground, registering
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.configuring import Options
 from tunix_rt.cli.console import Surface, size
@@ -24,7 +24,7 @@ def train(
         typer.Option(help="Dataset name, built first if it is a built-in recipe's. Several are trained on one after another."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Training config (TOML) (default: the built-in sft_demo).")] = None,
-    model: Annotated[str | None, typer.Option(help="Base model, instead of the config's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model instead of the config's, or a registered NAME@WHICH.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="N,N,...", help="Several runs, one for each seed, in one group.")] = None,
     validate_on: Annotated[str | None, typer.Option(help="Held-out dataset, its loss taken during training.")] = None,
     eval_every: Annotated[int | None, typer.Option(min=1, help="Steps between two of these.")] = None,
@@ -46,6 +46,7 @@ def train(
     ] = None,
 ) -> None:
     """Fine-tune a model on a dataset, in the foreground."""
+    model = model and registering.as_base(surface, model)
     options = Options(config, tuple(dataset or ()), model, memory, dtype, remat, too_long, validate_on, eval_every, patience)
     timeout = max_hours * 3600 if max_hours is not None else None
     if resume is not None:

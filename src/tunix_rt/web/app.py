@@ -18,6 +18,8 @@ from tunix_rt.web import (
     mistakes,
     models,
     overview,
+    promoting,
+    registered,
     run_form,
     runs,
     trace_form,
@@ -35,6 +37,7 @@ def routes() -> tuple[BaseRoute, ...]:
     """Fixed addresses come before those that hold a name."""
     modules = (
         overview, trace_form, traces, intake, building, datasets, run_form, runs, evaluations, comparing, evidence, models,
+        promoting, registered,
     )  # fmt: skip
     found = [route for module in modules for route in module.router.routes]
     return (*sorted(found, key=lambda route: "{" in str(getattr(route, "path", ""))), Mount("/static", assets.serve))

@@ -15,7 +15,7 @@ from tunix_rt import errors, jobs, models, recipes, runs
 from tunix_rt.api.service import Here
 from tunix_rt.jobs import Device, Lora, TrainConfig
 from tunix_rt.runs import Evaluate, TrainSpec
-from tunix_rt.web import rendering, wording
+from tunix_rt.web import mistakes, rendering, wording
 
 router = APIRouter(include_in_schema=False)
 Given = ImmutableMultiDict[str, Any]
@@ -71,7 +71,7 @@ def new(request: Request, here: Here) -> Response:
         try:
             spec(given)
         except errors.Mistake as mistake:
-            problem = mistake.message
+            problem = mistakes.said(mistake, str(here.settings.home))
     return _shown(request, here, given, problem)
 
 
@@ -85,7 +85,7 @@ def submit(request: Request, here: Here, form: Annotated[FormData, Depends(_form
         with here.store.unit_of_work() as connection:
             run = runs.submit(connection, runs.resolve(here.settings, asked))
     except (errors.Invalid, errors.NotFound, errors.Missing) as mistake:
-        return _shown(request, here, form, mistake.message, mistake.status)
+        return _shown(request, here, form, mistakes.said(mistake, str(here.settings.home)), mistake.status)
     return RedirectResponse(f"/runs/{run.run_id}", 303)
 
 

@@ -147,5 +147,6 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
+$("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 for (const log of $$("[data-log]")) log.scrollTop = log.scrollHeight;
 follow();
