@@ -83,7 +83,7 @@ def test_prompts_are_distinct_and_on_their_side(name: str) -> None:
 def test_the_checker_reads_every_step_and_finds_nothing_wrong(name: str) -> None:
     traces = made(name)[:: max(1, len(made(name)) // CHECKED)]
     found = checking.summarise([checking.check(trace) for trace in traces])
-    least = 0.7 if any("review" in trace.meta for trace in traces) else 1.0  # a remark on a step is no sum to check
+    least = 0.5 if any("review" in trace.meta for trace in traces) else 1.0  # a remark on a step is no sum to check
     assert (found.wrong_traces, found.ungrounded, found.coverage >= least) == (0, 0, True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from tunix_rt import datasets, runs, studies, values
+from tunix_rt import datasets, errors, runs, studies, values
 from tunix_rt.reports import telling
 from tunix_rt.runs import Trained
 from tunix_rt.settings import Settings
@@ -229,7 +229,10 @@ def _contrast(one: Contrast) -> tuple[str, ...]:
 
 
 def _rate(findings: Findings, question: str, metric: str, arm: str, part: str = "all") -> str:
-    found = findings.measure(question, metric, arm, part)
+    try:
+        found = findings.measure(question, metric, arm, part)
+    except errors.NotFound:
+        return "no such item"
     return f"{100 * found.value:.1f} ({100 * found.ci95[0]:.1f} to {100 * found.ci95[1]:.1f})"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tunix_rt import evals, statistics
+from tunix_rt import errors, evals, statistics
 from tunix_rt.evals import rescoring, scorecards
 from tunix_rt.scoring.scorers import Scored
 from tunix_rt.settings import Settings
@@ -63,8 +63,12 @@ class Findings(Value):
     most_frequent_step: float | None = None
 
     def measure(self, question: str, metric: str, arm: str, part: str = "all") -> Measure:
+        """`errors.NotFound` when none of the items asked is one that the metric is about."""
         wanted = (question, metric, arm, part)
-        return next(one for one in self.measures if (one.question, one.metric, one.arm, one.part) == wanted)
+        for one in self.measures:
+            if (one.question, one.metric, one.arm, one.part) == wanted:
+                return one
+        raise errors.NotFound(f"nothing was measured of {', '.join(wanted)}.", metric=metric, arm=arm)
 
 
 class _Answers(NamedTuple):
@@ -85,7 +89,7 @@ def analyse(settings: Settings, study: Study) -> Findings:
         folders = _folders(settings, study, name)
         for metric in _all_metrics(question):
             answers = _answers(settings, folders, metric)
-            measures += _measures(name, metric, answers)
+            measures += _measures(name, metric, answers) if answers.groups else []
             if metric == question.metric:
                 contrasts += _contrasts(study, name, metric, answers)
         if "steps" in question.metrics:
