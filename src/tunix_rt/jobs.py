@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+import tomli_w
 from pydantic import ConfigDict, Field, model_validator
 
 from tunix_rt import errors, values
@@ -332,6 +333,14 @@ def read(folder: Path) -> tuple[Job, Inputs]:
 def read_config(path: Path) -> TrainConfig:
     """A training recipe in TOML; an unknown key is refused with the nearest known one."""
     return TrainConfig.parse(values.read_toml(path), source=str(path))
+
+
+def config_text(config: TrainConfig, *, defaults: bool = False) -> str:
+    """The config as the file that `read_config` reads; what is as always is left out unless `defaults` are wanted too."""
+    data = config.model_dump(mode="json", exclude_defaults=not defaults, exclude_none=True)
+    if "tuning" in data:
+        data["tuning"] = {"method": config.tuning.method, **data["tuning"]}
+    return tomli_w.dumps(data)
 
 
 class Events:

@@ -30,6 +30,7 @@ MEANING = {  # what a JSON Schema cannot say is acceptable
     "POST /api/datasets/ingest": "the body is a file, and what it holds must be traces",
     "GET /api/datasets/{name}/items": "a cursor is a place in the file that was given out",
     "GET /api/traces/search": "a text must hold a letter or digit of any script",
+    "POST /api/sweeps": "a space must fit the config and itself, and the test set must be unseen",
     "POST /api/traces/check": "the anchored mode needs a reference",
 }
 served: list[FastAPI] = []
@@ -53,13 +54,14 @@ OPERATIONS = [found.ok() for found in schema.get_all_operations()]
 
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of an app whose workspace holds a model and two datasets."""
+    """Of an app whose workspace holds a model and four datasets."""
     home = Settings(home=tmp_path_factory.mktemp("served"))
     models.prepare(home, "tiny")
-    for name in ("tiny-sums", "tiny-sums-eval"):
+    for name in ("tiny-sums", "tiny-sums-eval", "tiny-sums-val", "tiny-sums-test"):
         datasets.build(datasets.recipe(name), home.datasets / name)
     served.append(api.make(home, bound=api.Bound(hosts=("testserver", f"127.0.0.1:{api.PORT}"))))
     KNOWN["trace_id"] = owner(served[-1]).post("/api/traces", json=TRACE).json()["id"]
+    KNOWN["sweep_id"] = owner(served[-1]).post("/api/sweeps", json={"recipe": "sweep_tiny"}).json()["sweep_id"]
     KNOWN["run_id"] = owner(served[-1]).post("/api/runs", json={"spec": {"kind": "probe"}}).json()["run_id"]
     _registered(home)
     yield access.owner_token(home)

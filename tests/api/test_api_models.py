@@ -1,5 +1,6 @@
 """`/api/models`: promotion, aliases, checks and downloads over HTTP, on both databases."""
 
+import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +18,17 @@ from tunix_rt.store import Artifacts
 LARGE = 2**31 + 4096
 
 
+@pytest.fixture(scope="module")
+def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("promoted") / "home"
+    promoted.fill(home)
+    return home
+
+
 @pytest.fixture
-def place(either: Settings) -> Iterator[Place]:
+def place(either: Settings, filled_home: Path) -> Iterator[Place]:
     """A workspace with two evaluated runs in its ledger."""
-    promoted.fill(either.home)
+    shutil.copytree(filled_home, either.home)
     made = promoted.opened(either)
     for run in (made.good, made.damaged):
         promoted.in_ledger(made.store, run)
@@ -120,10 +128,10 @@ def test_a_download_has_ranges_and_a_tag_that_is_its_hash(client: Client, place:
 
 
 @pytest.fixture
-def large(home: Callable[[str], Settings]) -> Iterator[Place]:
+def large(home: Callable[[str], Settings], filled_home: Path) -> Iterator[Place]:
     """The good run's weights are a sparse file of more than two gigabytes, stored as putting it would have left it."""
     settings = home("sqlite")
-    promoted.fill(settings.home)
+    shutil.copytree(filled_home, settings.home)
     place = promoted.opened(settings)
     content = registry.keep(settings, place.good)
     path = settings.artifacts / "large"

@@ -6,16 +6,17 @@ import threading
 from pathlib import Path
 
 import pytest
-from promoted import Place
+from promoted import Place, in_ledger
 from sqlalchemy import update
 
-from tunix_rt import comparisons, errors, registry, runs, values
+from tunix_rt import comparisons, errors, evals, jobs, models, registry, runs, values
 from tunix_rt.comparisons import baselines
 from tunix_rt.registry import Criterion, aliases
 from tunix_rt.registry.promotions import WEIGHTS
 from tunix_rt.registry.tables import HISTORY, VERSIONS
-from tunix_rt.runs import ProbeSpec
+from tunix_rt.runs import EvalSpec, ProbeSpec
 from tunix_rt.store import Artifacts, artifacts
+from tunix_rt.worker import work
 
 
 def versions(place: Place, name: str = "sums") -> list[int]:
@@ -343,3 +344,22 @@ def test_the_history_cannot_hold_a_promotion_without_its_admission(place: Place)
     place.promote(place.good)
     with pytest.raises(Exception, match=r"(?i)constraint"), place.store.unit_of_work() as connection:
         connection.execute(update(HISTORY).values(admission=None))
+
+
+def test_an_evaluation_takes_the_versions_weights_when_the_runs_folder_is_gone(place: Place) -> None:
+    models.prepare(place.settings, "tiny")
+    in_ledger(place.store, place.good)
+    made, about = place.promote(place.good), {"run_id": place.good.run_id, "adapter_digest": place.good.adapter_digest}
+    asked = runs.resolve(place.settings, EvalSpec(model="tiny", evalset="eval-small", **about))
+    with place.store.unit_of_work() as connection:
+        queued = runs.submit(connection, asked)
+
+    def adapter() -> Path | None:
+        version = registry.as_run(place.settings, made)
+        evals.prepare(place.settings, asked, queued.dir(place.settings), Path(version.dir))
+        work.prepare(place.settings, place.store, queued)
+        return jobs.read(queued.dir(place.settings))[1].adapter
+
+    assert adapter() == Path(place.good.dir) / "adapter"
+    shutil.rmtree(place.settings.runs)
+    assert adapter() == Path(registry.as_run(place.settings, made).dir) / "adapter"

@@ -113,6 +113,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/api/runs/{run_id}"): {"answer": _RUN},
     ("GET", "/api/runs/{run_id}/log"): {"answer": {"data": "step 1 loss 2.31\n", "next": 17}},
     ("POST", "/api/evaluations"): {"body": {"model": "tiny", "evalset": "tiny-sums-eval", "limit": 10}},
+    ("POST", "/api/sweeps"): {"body": {"recipe": "sweep_tiny"}},
     ("POST", "/api/comparisons"): {"body": {"baseline": "0123456789abcdef", "candidate": "fedcba9876543210", "margin": 0.05}},
     ("GET", "/healthz"): {"answer": {"status": "ok"}},
     ("GET", "/api/whoami"): {"answer": {"name": "owner", "role": "admin"}},

@@ -19,6 +19,8 @@ from tunix_rt.cli import (
     serve,
     store,
     study,
+    submission,
+    sweep,
     traces,
     train,
 )
@@ -26,5 +28,5 @@ from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "decide", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models",
-    "prove", "registry", "runs", "scores", "serve", "store", "study", "traces", "train",
+    "prove", "registry", "runs", "scores", "serve", "store", "study", "submission", "sweep", "traces", "train",
 ]  # fmt: skip

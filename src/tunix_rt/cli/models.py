@@ -12,7 +12,8 @@ from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
 from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
-from tunix_rt.runs import exports
+from tunix_rt.runs import Trained, exports
+from tunix_rt.runs.exports import UNKNOWN, Quality
 
 Form = Literal["merged", "adapter"]
 group = noun("models", "Base models, and the registry of what runs made of them.")
@@ -75,16 +76,22 @@ def export(
 ) -> None:
     """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card of its facts."""
     found = registering.trained(surface, run)
-    base = models.prepare(surface.settings, found.model, surface.say)
-    job = exports.job_of(found, to)
     target = out or surface.settings.home / "exports" / f"{found.run_id}-{to}"
-    surface.settings.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as work:
-        exports.prepare(surface.settings, found, job, Path(work))
-        local.run(Path(work))
-        files = exports.publish(found, job, base, Path(work) / "export", target)
+    files = exported(surface, found, to, target)
     data = {"run_id": found.run_id, "form": to, "dir": str(target), "files": files}
     surface.emit(data, f"{to} weights of run {found.run_id} in {target}: {', '.join(files)}")
+
+
+def exported(surface: Surface, run: Trained, to: Form, target: Path, quality: Quality = UNKNOWN) -> dict[str, str]:
+    """Let the engine write the folder `target`, which must be empty or absent; returns file name -> sha256."""
+    exports.vacant(target)
+    base = models.prepare(surface.settings, run.model, surface.say)
+    job = exports.job_of(run, to)
+    surface.settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as work:
+        exports.prepare(surface.settings, run, job, Path(work))
+        local.run(Path(work))
+        return exports.publish(run, job, base, Path(work) / "export", target, quality)
 
 
 def _emit(surface: Surface, model: BaseModel) -> None:

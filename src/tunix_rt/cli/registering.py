@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tunix_rt import models, registry, runs
+from tunix_rt import errors, models, registry, runs
 from tunix_rt.cli import foreground
 from tunix_rt.cli.console import Surface, size, table
 from tunix_rt.launchers import local
@@ -34,8 +34,13 @@ def registered(surface: Surface, what: str) -> Entry | None:
 
 def trained(surface: Surface, what: str) -> Trained:
     """A finished run by id or folder, or a registered version as if it were one."""
-    entry = registered(surface, what)
-    return registry.as_run(surface.settings, entry) if entry else runs.find(surface.settings, what)
+    try:
+        return runs.find(surface.settings, what)
+    except errors.NotFound:
+        entry = registered(surface, what)
+        if entry is None:
+            raise
+    return registry.as_run(surface.settings, entry)
 
 
 def as_base(surface: Surface, what: str) -> str:

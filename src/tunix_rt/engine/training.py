@@ -36,6 +36,7 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events.emit(
         "plan",
         steps=len(plan.steps),
+        total=plan.total,
         examples=sum(len(step.ids) for step in plan.steps),
         tokens=sum(step.useful for step in plan.steps),
         rows=plan.batch.rows,

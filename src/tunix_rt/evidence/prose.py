@@ -69,15 +69,24 @@ def model_card(facts: Facts) -> str:
         f"- {run.trained_tokens} trained of {run.tokens} tokens; loss {run.first_loss:.4f} at the first step, "
         f"{run.loss:.4f} at the last\n"
         f"- device: {run.device}",
+        evaluation(facts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def evaluation(facts: Facts) -> str:
+    """What was measured, and what is not known."""
+    strict, comparison = facts.tuned.evaluation.summary, facts.comparison
+    parts = [
         "## Evaluation",
         _results(facts),
-        f"Strict reading: {_difference(facts.comparison)}",
+        f"Strict reading: {_difference(comparison)}",
         "## Limits",
         f"Measured on {strict.n} items from {strict.groups} templates of `{strict.evalset}`, with greedy decoding. Of "
         f"these it got {strict.wrong} wrong, {strict.unparseable} could not be read and {strict.truncated} were cut off at "
         f"{facts.tuned.job.max_new_tokens} tokens. Nothing is known about other kinds of questions.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _trained_on(facts: Facts) -> str:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from tunix_rt import errors, jobs, models, values
 from tunix_rt.jobs import ExportJob, Inputs
@@ -24,11 +25,28 @@ def job_of(run: Trained, form: str) -> ExportJob:
     return ExportJob.parse({"run_id": run.run_id, **given}, source="export")
 
 
-def publish(run: Trained, job: ExportJob, base: models.BaseModel, made: Path, out: Path) -> dict[str, str]:
-    """Move what the engine made to `out`, with its card; returns file name -> sha256. `out` must be empty or absent."""
+class Quality(NamedTuple):
+    """What is known of how good the model is: lines for the card's YAML header, and a part of its text."""
+
+    header: str = ""
+    text: str = "How good the model is, the run itself does not say: see its evaluation."
+
+
+UNKNOWN = Quality()
+
+
+def vacant(out: Path) -> None:
+    """Raise `errors.Conflict` when there is something where an export is to be written."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise errors.Conflict(f"{str(out)!r} is not an empty folder; give another with --out.", path=str(out))
-    values.write_bytes(made / CARD, card(run, job, base).encode())
+
+
+def publish(
+    run: Trained, job: ExportJob, base: models.BaseModel, made: Path, out: Path, quality: Quality = UNKNOWN
+) -> dict[str, str]:
+    """Move what the engine made to `out`, with its card; returns file name -> sha256. `out` must be empty or absent."""
+    vacant(out)
+    values.write_bytes(made / CARD, card(run, job, base, quality).encode())
     files = {path.name: values.sha256_file(path) for path in sorted(made.iterdir())}
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -36,8 +54,8 @@ def publish(run: Trained, job: ExportJob, base: models.BaseModel, made: Path, ou
     return files
 
 
-def card(run: Trained, job: ExportJob, base: models.BaseModel) -> str:
-    """A model card from the run's facts alone; nothing is claimed that the run did not record."""
+def card(run: Trained, job: ExportJob, base: models.BaseModel, quality: Quality = UNKNOWN) -> str:
+    """A model card from the run's facts and what its evaluation found; nothing is claimed that was not recorded."""
     facts = {
         "base model": f"{run.model}, from {base.manifest.source}, digest `{run.model_digest}`",
         "dataset": f"{run.dataset}, digest `{run.dataset_digest}`",
@@ -51,14 +69,15 @@ def card(run: Trained, job: ExportJob, base: models.BaseModel) -> str:
         "run": f"`{run.run_id}` on {run.device}, {run.seconds:.0f} s",
     }
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    what = _MERGED if job.form == "merged" else _ADAPTER
+    what, whose = (_MERGED, "this folder's") if job.form == "merged" else (_ADAPTER, "the base model's")
     return (
         f"---\nlicense: {json.dumps(base.manifest.licence.lower())}\nbase_model: {json.dumps(run.model)}\n"
-        f"library_name: {'transformers' if job.form == 'merged' else 'peft'}\npipeline_tag: text-generation\n---\n\n"
+        f"library_name: {'transformers' if job.form == 'merged' else 'peft'}\npipeline_tag: text-generation\n"
+        f"{quality.header}---\n\n"
         f"# {run.name}\n\n{run.model}, fine-tuned on reasoning traces with google-tunix. {what}\n\n"
         f"| fact | value |\n|---|---|\n{rows}\n\n"
-        "Prompts must be rendered as in training: the system line of the training config, then the question, through this "
-        "folder's chat template. How good the model is, the run itself does not say: see its evaluation.\n"
+        "Prompts must be rendered as in training: the system line of the training config, then the question, through "
+        f"{whose} chat template.\n\n{quality.text}\n"
     )
 
 

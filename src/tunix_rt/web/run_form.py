@@ -103,9 +103,9 @@ def form_view(here: Here, given: Given, problem: str) -> FormView:
         shown.setdefault("dataset", next((name for name in there if "eval" not in name), there[0]))
     toml = ""
     try:
-        toml = as_toml(TrainConfig.parse(nested(_config_part(given)), source="config"))
+        toml = jobs.config_text(TrainConfig.parse(nested(_config_part(given)), source="config"))
     except errors.Invalid:
-        toml = as_toml(config)
+        toml = jobs.config_text(config)
     return FormView(
         configs=tuple(recipes.names("train")),
         config=str(given.get("config") or config.name),
@@ -282,28 +282,3 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in data.items():
         made |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return made
-
-
-def as_toml(config: TrainConfig) -> str:
-    """The config as the file that `tunix-rt train --config` reads; what is as always is left out."""
-    data = config.model_dump(mode="json", exclude_defaults=True) | {"name": config.name, "model": config.model}
-    if "tuning" in data:
-        data["tuning"] = {"method": config.tuning.method, **data["tuning"]}
-    tables = {key: value for key, value in data.items() if isinstance(value, dict)}
-    lines = [f"{key} = {_toml(value)}" for key, value in data.items() if key not in tables]
-    for key, table in tables.items():
-        lines += ["", f"[{key}]", *(f"{name} = {_toml(value)}" for name, value in table.items() if value is not None)]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + "".join(_ESCAPED.get(letter, letter) for letter in value) + '"'
-    return str(value)
-
-
-_ESCAPED = {'"': '\\"', "\\": "\\\\", **{chr(code): f"\\u{code:04x}" for code in (*range(32), 127)}}

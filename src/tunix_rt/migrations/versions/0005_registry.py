@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005_registry"
-down_revision = "0003_tokens"
+down_revision = "0004_sweeps"
 
 
 def upgrade() -> None:
