@@ -40,14 +40,20 @@ class Gathered(NamedTuple):
 
 
 def pack_run(workspace: Settings, run: Trained, out: Path, key: Path | None = None) -> Manifest:
-    """Pack an evaluated run of the workspace; see `gather_run` and `pack`."""
-    return _seal(gather_run(workspace, run), out, key)
+    """Pack an evaluated run of the workspace: its newest evaluation, that of its base, every look at the evaluation set, and
+    none of the environment's secrets. See `pack`."""
+    return _seal(_gather_compared(workspace, run, *evals.of_run(workspace, run), ADAPTER_LIMIT), out, key)
 
 
 def gather_run(workspace: Settings, run: Trained) -> Gathered:
-    """What belongs to an evaluated run of the workspace: its newest evaluation, that of its base, every look at the evaluation
-    set, and none of the environment's secrets. See `gather`."""
-    return _gather_compared(workspace, run, *evals.of_run(workspace, run), ADAPTER_LIMIT)
+    """What `pack_run` would pack, for forms that hold one dataset to train on: `errors.Invalid` for a curriculum."""
+    gathered = _gather_compared(workspace, run, *evals.of_run(workspace, run), ADAPTER_LIMIT)
+    if gathered.facts.later:
+        raise errors.Invalid(
+            f"run {run.run_id} was trained on several datasets, one after another; a submission holds one. Pack its evidence.",
+            field="stages",
+        )
+    return gathered
 
 
 def pack_compared(
