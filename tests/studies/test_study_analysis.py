@@ -105,5 +105,6 @@ def test_the_words_follow_from_the_numbers(findings: Findings, study: Study) -> 
     assert "ordered tells right attempts from wrong ones better than always saying the same" in told
     unsure = [one for one in findings.contrasts if one.verdict == "cannot tell"]
     limits = telling.limits(findings, study)
-    assert len(limits) == len(unsure) + 2
+    assert len(limits) == len(unsure) + 3
+    assert "counts as wrong (base 100 %, sums 0 %, ordered 0 %)" in "\n".join(limits)
     assert all(f"{one.question}: whether {one.arm} differs from {one.reference}" in "\n".join(limits) for one in unsure)

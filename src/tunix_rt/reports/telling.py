@@ -64,6 +64,7 @@ def limits(findings: Findings, study: Study) -> list[str]:
         f"{100 * one.minimum_detectable_effect:.1f} would have been seen four times in five)."
         for one in open_ones
     ]
+    lines += [_silent(findings, name, study) for name, one in study.questions.items() if one.metric == "detection"]
     config = study.config
     lines.append(
         f"Anything that {len(study.seeds)} seeds do not show: intervals have {len(study.seeds) - 1} degrees of freedom where "
@@ -74,3 +75,11 @@ def limits(findings: Findings, study: Study) -> list[str]:
         f"recipe of {config.model} was tried, and it was tuned for none of the arms."
     )
     return lines
+
+
+def _silent(findings: Findings, question: str, study: Study) -> str:
+    shares = [f"{arm} {100 * findings.measure(question, 'unanswered', arm).value:.0f} %" for arm in (BASE, *study.arms)]
+    return (
+        f"{question}: how much of a gain over an arm that often gives no answer is ability. What names neither a step nor none "
+        f"counts as wrong ({', '.join(shares)}), so such a gain is partly form; what needs no form is the distance from 50 %."
+    )
