@@ -1,5 +1,6 @@
 """The tables of a study, from answers that were made up: what is counted, what is told, what is not."""
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -56,13 +57,14 @@ def _asked(settings: Settings, study: Study, arm: str, seed: int | None, answers
 
 
 @pytest.fixture(scope="module")
-def findings(stocked: Settings, study: Study) -> Findings:
-    _asked(stocked, study, BASE, None, {"problems": nothing, "detection": nothing})
+def findings(stocked: Settings, study: Study, tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    settings = Settings(home=shutil.copytree(stocked.home, tmp_path_factory.mktemp("answered") / "home"))
+    _asked(settings, study, BASE, None, {"problems": nothing, "detection": nothing})
     for seed in study.seeds:
-        _asked(stocked, study, "sums", seed, {"problems": half, "detection": always_two})
-        _asked(stocked, study, "ordered", seed, {"problems": mostly, "detection": mostly})
-    assert studies.missing(stocked, study) == []
-    return studies.analyse(stocked, study)
+        _asked(settings, study, "sums", seed, {"problems": half, "detection": always_two})
+        _asked(settings, study, "ordered", seed, {"problems": mostly, "detection": mostly})
+    assert studies.missing(settings, study) == []
+    return studies.analyse(settings, study)
 
 
 def test_every_number_is_the_count_of_the_answers(findings: Findings, study: Study) -> None:
