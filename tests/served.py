@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL
 
 from tunix_rt import access, logs, store
 from tunix_rt.api import serving
@@ -54,6 +56,12 @@ def _early() -> None:
 
 def _impatient() -> None:
     engines.BUSY_SECONDS = 0.0
+    made = engines._postgresql
+
+    def serializable(url: URL, _isolation: Any, **parameters: str) -> Engine:
+        return made(url, "SERIALIZABLE", **parameters)
+
+    engines._postgresql = serializable
 
 
 def _talkative() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import filled
 import promoted
 import pytest
 import schemathesis
@@ -18,7 +19,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.types import Receive, Scope, Send
 
 from asking import owner
-from tunix_rt import access, api, datasets, models
+from tunix_rt import access, api, datasets
 from tunix_rt.api import health, reference
 from tunix_rt.api.examples import EXAMPLES, TRACE
 from tunix_rt.comparisons import baselines
@@ -32,7 +33,9 @@ MEANING = {  # what a JSON Schema cannot say is acceptable
     "GET /api/traces/search": "a text must hold a letter or digit of any script",
     "POST /api/sweeps": "a space must fit the config and itself, and the test set must be unseen",
     "POST /api/traces/check": "the anchored mode needs a reference",
+    "POST /api/evaluations/{evaluation_id}/rescores": "a pattern must be one that RE2 reads, and a scorer apply to an item",
 }
+ELSEWHERE = ("/api/comparisons", "/api/baselines", "/api/gate", "/api/evidence")  # their examples name what is not here
 served: list[FastAPI] = []
 fitting: list[bool] = []
 KNOWN = {"name": "tiny-sums", "file": "log.txt", "which": "1", "alias": "champion"}  # and a trace and a run that `token` makes
@@ -54,11 +57,10 @@ OPERATIONS = [found.ok() for found in schema.get_all_operations()]
 
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of an app whose workspace holds a model and four datasets."""
+    """Of an app in whose workspace everything has happened once."""
     home = Settings(home=tmp_path_factory.mktemp("served"))
-    models.prepare(home, "tiny")
-    for name in ("tiny-sums", "tiny-sums-eval", "tiny-sums-val", "tiny-sums-test"):
-        datasets.build(datasets.recipe(name), home.datasets / name)
+    made = filled.fill(home)
+    KNOWN.update(evaluation_id=made["tuned"], bundle=made["run"])
     served.append(api.make(home, bound=api.Bound(hosts=("testserver", f"127.0.0.1:{api.PORT}"))))
     KNOWN["trace_id"] = owner(served[-1]).post("/api/traces", json=TRACE).json()["id"]
     KNOWN["sweep_id"] = owner(served[-1]).post("/api/sweeps", json={"recipe": "sweep_tiny"}).json()["sweep_id"]
@@ -125,7 +127,7 @@ def test_the_examples_can_be_sent(key: tuple[str, str], token: str) -> None:
     path = re.sub(r"{(\w+)}", lambda found: KNOWN[found[1]], path)
     answer = owner(served[-1]).request(method, path, params=example.get("parameters"), **sent)
     assert token
-    assert answer.status_code < 300 or key == ("POST", "/api/comparisons"), answer.text
+    assert answer.status_code < 300 or (path in ELSEWHERE and answer.status_code == 404), answer.text
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)

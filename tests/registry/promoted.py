@@ -79,7 +79,7 @@ def fill(home: Path) -> None:
 def opened(settings: Settings) -> Place:
     """A filled workspace as a place; its store is the caller's to close."""
     found = [values.read_json(path) for path in settings.evals.glob("*/summary.json")]
-    (base,) = (row["evaluation_id"] for row in found if row["run_id"] is None)
+    (base,) = (row["evaluation_id"] for row in found if row["run_id"] is None and row["evalset"] == "eval-wide")
     good, damaged = (runs.load(path) for path in sorted(settings.runs.iterdir())[:2])
     return Place(settings, store.open_store(settings), base, good, damaged)
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from tunix_rt import datasets, evidence, jobs, models, registry, runs, scoring, store, sweeps, traces, values
 from tunix_rt.jobs import Batch, GenerateJob, Lora, TrainConfig, TrainJob
-from tunix_rt.launchers.handles import Exit, Handle, Status
+from tunix_rt.launchers.handles import Exit, Handle, Status, Why
 from tunix_rt.runs import EvalSpec, ProbeSpec, Run, TrainSpec
 from tunix_rt.settings import Settings
 from tunix_rt.store import Store
@@ -55,7 +55,7 @@ class Recorded:
         job, _ = jobs.read(handle.folder)
         return Exit(70, "exception") if isinstance(job, jobs.ProbeJob) else Exit(0, "completed")
 
-    def cancel(self, handle: Handle) -> None: ...
+    def cancel(self, handle: Handle, why: Why = "cancelled") -> None: ...
 
     def reap(self, handle: Handle) -> bool:  # noqa: ARG002
         return True

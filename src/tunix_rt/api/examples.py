@@ -38,6 +38,23 @@ _RUN: dict[str, Any] = {
     "ended": None,
     "result": None,
 }
+_RESCORED = {
+    "evaluation_id": "0123456789abcdef",
+    "scorer": "numeric",
+    "scorer_digest": _ID,
+    "n": 200,
+    "skipped": 12,
+    "refused": 0,
+    "correct": 150,
+    "wrong": 40,
+    "unparseable": 10,
+    "truncated": 0,
+    "accuracy": 0.75,
+    "ci95": [0.69, 0.81],
+    "groups": 40,
+    "ci95_clustered": [0.67, 0.82],
+    "measures": {},
+}
 _CHECKED = {
     "line": 1,
     "id": _ID,
@@ -114,7 +131,11 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/api/runs/{run_id}/log"): {"answer": {"data": "step 1 loss 2.31\n", "next": 17}},
     ("POST", "/api/evaluations"): {"body": {"model": "tiny", "evalset": "tiny-sums-eval", "limit": 10}},
     ("POST", "/api/sweeps"): {"body": {"recipe": "sweep_tiny"}},
+    ("POST", "/api/evaluations/{evaluation_id}/rescores"): {"body": {"name": "numeric", "relative": 0.01}, "answer": _RESCORED},
     ("POST", "/api/comparisons"): {"body": {"baseline": "0123456789abcdef", "candidate": "fedcba9876543210", "margin": 0.05}},
+    ("POST", "/api/baselines"): {"body": {"name": "release", "evaluation_id": "0123456789abcdef", "metric": "strict"}},
+    ("POST", "/api/gate"): {"body": {"candidate": "fedcba9876543210", "baseline": "release", "margin": 0.05}},
+    ("POST", "/api/evidence"): {"body": {"run_id": _RUN_ID}},
     ("GET", "/healthz"): {"answer": {"status": "ok"}},
     ("GET", "/api/whoami"): {"answer": {"name": "owner", "role": "admin"}},
 }

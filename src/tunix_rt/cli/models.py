@@ -10,12 +10,14 @@ from tunix_rt import errors, models, values
 from tunix_rt.cli import registering
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
+from tunix_rt.jobs import ExportForm
 from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
 from tunix_rt.runs import Trained, exports
 from tunix_rt.runs.exports import UNKNOWN, Quality
 
-Form = Literal["merged", "adapter"]
+Form = Literal["merged", "safetensors", "adapter", "gguf"]
+Matrices = Literal["float32", "float16"]
 group = noun("models", "Base models, and the registry of what runs made of them.")
 
 
@@ -71,22 +73,35 @@ def show(
 def export(
     surface: Surface,
     run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run (id or folder), or a registered NAME[@WHICH].")],
-    to: Annotated[Form, typer.Option(help="All weights for transformers, or the LoRA matrices for PEFT.")] = "merged",
+    to: Annotated[
+        Form,
+        typer.Option(help="All weights for transformers (merged or safetensors) or as GGUF, or the LoRA matrices for PEFT."),
+    ] = "merged",
+    dtype: Annotated[Matrices, typer.Option(help="Of the matrices in GGUF.")] = "float32",
     out: Annotated[Path | None, typer.Option(help="Folder to write (default: exports/RUN-FORM in the workspace).")] = None,
 ) -> None:
-    """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card of its facts."""
+    """Write what a run made as a folder that transformers, PEFT or llama.cpp loads, with a card of its facts."""
     found = registering.trained(surface, run)
-    target = out or surface.settings.home / "exports" / f"{found.run_id}-{to}"
-    files = exported(surface, found, to, target)
-    data = {"run_id": found.run_id, "form": to, "dir": str(target), "files": files}
-    surface.emit(data, f"{to} weights of run {found.run_id} in {target}: {', '.join(files)}")
+    form: ExportForm = "merged" if to == "safetensors" else to
+    target = out or surface.settings.home / "exports" / f"{found.run_id}-{form}"
+    files = exported(surface, found, form, target, dtype=dtype)
+    data = {"run_id": found.run_id, "form": form, "dir": str(target), "files": files}
+    surface.emit(data, f"{form} weights of run {found.run_id} in {target}: {', '.join(files)}")
 
 
-def exported(surface: Surface, run: Trained, to: Form, target: Path, quality: Quality = UNKNOWN) -> dict[str, str]:
+def exported(
+    surface: Surface,
+    run: Trained,
+    to: ExportForm,
+    target: Path,
+    *,
+    quality: Quality = UNKNOWN,
+    dtype: Matrices = "float32",
+) -> dict[str, str]:
     """Let the engine write the folder `target`, which must be empty or absent; returns file name -> sha256."""
     exports.vacant(target)
     base = models.prepare(surface.settings, run.model, surface.say)
-    job = exports.job_of(run, to)
+    job = exports.job_of(run, to, dtype)
     surface.settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as work:
         exports.prepare(surface.settings, run, job, Path(work))

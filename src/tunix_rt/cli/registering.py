@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tunix_rt import errors, models, registry, runs
+from tunix_rt import errors, models, registry
 from tunix_rt.cli import foreground
 from tunix_rt.cli.console import Surface, size, table
 from tunix_rt.launchers import local
@@ -35,7 +35,7 @@ def registered(surface: Surface, what: str) -> Entry | None:
 def trained(surface: Surface, what: str) -> Trained:
     """A finished run by id or folder, or a registered version as if it were one."""
     try:
-        return runs.find(surface.settings, what)
+        return foreground.trained(surface, what)
     except errors.NotFound:
         entry = registered(surface, what)
         if entry is None:

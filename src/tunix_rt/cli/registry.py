@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tunix_rt import comparisons, errors, registry, runs
+from tunix_rt import comparisons, errors, registry
 from tunix_rt.cli import foreground, registering
 from tunix_rt.cli.app import command
 from tunix_rt.cli.console import Surface, size
@@ -44,7 +44,7 @@ def promote(
     """Make a finished run a version of a registered model, through a gate. The same run again is the same version."""
     if gate is not None and baseline is not None:
         raise typer.BadParameter("a gate.json names its own baseline", param_hint="--baseline")
-    found = runs.find(surface.settings, run)
+    found = foreground.trained(surface, run)
     criterion = None
     if baseline is not None:
         criterion = Criterion(baseline=baseline, margin=margin, metric=metric, alpha=alpha, seed=seed, evaluation=evaluation)

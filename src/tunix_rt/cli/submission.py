@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from tunix_rt import datasets, evidence, jobs, models, recipes, runs, submission, values
-from tunix_rt.cli import configuring, measuring
+from tunix_rt import datasets, evidence, jobs, models, recipes, submission, values
+from tunix_rt.cli import configuring, foreground, measuring
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.configuring import Options
 from tunix_rt.cli.console import Surface, size, table
@@ -36,7 +36,7 @@ def pack(
     with_data: Annotated[bool, typer.Option("--with-data", help="Include both datasets, for those no recipe makes.")] = False,
 ) -> None:
     """Pack notebook, config, recipes, evaluation set, manifests, results and logs of an evaluated run into one small zip."""
-    found = runs.find(surface.settings, run)
+    found = foreground.trained(surface, run)
     place = kaggle.place(user, slug, found.name, accelerator)
     target = out or surface.settings.home / "submissions" / f"{found.run_id}.zip"
     packed = submission.pack(surface.settings, found, place, target, with_data=with_data)
@@ -147,7 +147,7 @@ def mlflow(
     out: Annotated[Path, typer.Option(help="Folder of the file store; made, or added to.")],
 ) -> None:
     """Add a finished run to an offline MLflow file store: parameters, every step's metrics, evaluations, artifacts."""
-    made = submission.track(surface.settings, runs.find(surface.settings, run), out)
+    made = submission.track(surface.settings, foreground.trained(surface, run), out)
     data = {**made._asdict(), "folder": str(made.folder), "store": str(out.absolute())}
     said = "" if made.evaluated else "; it is not evaluated, so there are only training metrics"
     text = f"run {made.run_id} of experiment {made.experiment_id} in {out}: {made.metrics} metrics{said}"
@@ -163,14 +163,14 @@ def to_hub(
     form: Annotated[Literal["adapter", "merged"], typer.Option(help="LoRA matrices for PEFT, or all weights.")] = "adapter",
 ) -> None:
     """Lay out an evaluated run for the Hub: the model with its card and results, and both datasets with theirs."""
-    found = runs.find(surface.settings, run)
+    found = foreground.trained(surface, run)
     gathered = evidence.gather_run(surface.settings, found)
     sources = (jobs.read(Path(found.dir))[1].dataset, datasets.find(surface.settings, gathered.manifest.evalset).path.parent)
     exports.vacant(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as work:
         made = Path(work) / "made"
-        exported(surface, found, form, made / hub.MODEL, hub.quality(gathered.facts, user))
+        exported(surface, found, form, made / hub.MODEL, quality=hub.quality(gathered.facts, user))
         hub.lay_out(gathered.facts, sources, made)
         out.rmdir() if out.exists() else None
         made.rename(out)

@@ -1,6 +1,7 @@
 """`tunix-rt train`: one training run in the foreground, through the same ledger as every other."""
 
 import statistics
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from tunix_rt.cli import configuring, estimating, following, foreground, registe
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.configuring import Options
 from tunix_rt.cli.console import Surface, size
-from tunix_rt.jobs import Device, Dtype, Mesh, Remat, TooLong, TrainConfig
+from tunix_rt.jobs import Device, Dtype, Lora, Mesh, Remat, TooLong, TrainConfig
 from tunix_rt.runs import RESUMABLE, Run, Trained, TrainSpec
 from tunix_rt.store import Store
 
@@ -91,6 +92,8 @@ def train_spec(
     config = asked.config
     models.prepare(surface.settings, config.model, surface.say)
     resolved = runs.resolve(surface.settings, asked)
+    if output is not None:
+        writable(output)
     with foreground.ledger(surface) as opened:
         with opened.unit_of_work() as connection:
             run = runs.submit(connection, resolved, timeout=timeout, folder=output, dedup_key=dedup_key)
@@ -99,6 +102,8 @@ def train_spec(
         if run.state == "completed":
             return runs.load(run.dir(surface.settings))
         tuning = config.tuning.method if config.tuning.method == "full" else f"LoRA rank {config.tuning.rank}"
+        if isinstance(config.tuning, Lora) and config.tuning.quantize != "none":
+            tuning += f" on {config.tuning.quantize} weights"
         names = [stage.dataset for stage in config.stages] or [asked.dataset]
         count = sum(datasets.manifest(surface.settings, name).count for name in names)
         surface.say(
@@ -164,6 +169,16 @@ def vacant(folder: Path) -> None:
         raise errors.Conflict(
             f"{folder} is not empty; name a new folder for a new run, or go on with --resume latest.", dir=str(folder)
         )
+
+
+def writable(folder: Path) -> None:
+    """Make the folder, or raise `errors.Failed` before a run is in the ledger that could write nothing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise errors.Failed(f"cannot write to {folder}: {error.strerror}; name another folder.", dir=str(folder)) from error
 
 
 def describe(run: Trained) -> str:

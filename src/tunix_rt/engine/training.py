@@ -32,7 +32,7 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events.emit("phase", name="loading")
     material = corpus.read(job, inputs, events)
     plan = planned(job.config, job.max_steps, material)
-    placement.check(job.mesh, plan.batch)
+    placement.check(job.mesh, plan.batch, job.config.tuning)
     events.emit(
         "plan",
         steps=len(plan.steps),

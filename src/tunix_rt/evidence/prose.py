@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tunix_rt import statistics
 from tunix_rt.comparisons import Block
 from tunix_rt.evidence.contents import Facts, FileEntry
-from tunix_rt.scoring import Outcome, Tally
+from tunix_rt.scoring import Outcome, ReplyFormat, Tally
 
 CONTENTS = """\
 - `run.json`, `config.json`, `metrics.jsonl`, `environment.json`: the training run, what it was asked, every optimizer step,
@@ -52,6 +52,13 @@ def readme(facts: Facts, left_out: Sequence[FileEntry]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_WRITTEN: dict[ReplyFormat, str] = {
+    "numbered": "numbered steps and a last line `Answer: ...`",
+    "think": "numbered steps inside `<think>` and then the answer",
+    "tags": "numbered steps inside `<reasoning>` and the answer inside `<answer>`",
+}
+
+
 def model_card(facts: Facts) -> str:
     """`model_card.md`, with the YAML header the Hub reads."""
     run, config = facts.run, facts.job.config
@@ -59,7 +66,7 @@ def model_card(facts: Facts) -> str:
     parts = [
         f"---\nbase_model: {run.model}\ndatasets:\n{_listed(facts)}\ntags:\n- tunix-rt\n- {config.tuning.method}\n---",
         f"# {run.model} tuned on {_trained_on(facts)}",
-        f"Asked with `{facts.tuned.job.instruction}`, it wrote numbered steps and a last line `Answer: ...` for "
+        f"Asked with `{facts.tuned.job.instruction}`, it wrote {_WRITTEN[facts.tuned.job.format]} for "
         f"{strict.correct + strict.wrong} of {strict.n} questions.",
         "## Training",
         f"- base model: {run.model}, digest `{run.model_digest}`\n"

@@ -131,6 +131,7 @@ def _masks(bundle: Bundle, settings: Settings, place: Path) -> Iterator[str]:
         dataset=run.dataset,
         dataset_digest=run.dataset_digest,
         stage_digests=bundle.facts.job.stage_digests,
+        format=config.format,
         instruction=config.instruction,
         row_tokens=config.batch.row_tokens,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunix_rt import errors, jobs, models, values
-from tunix_rt.jobs import ExportJob, Inputs
+from tunix_rt.jobs import ExportForm, ExportJob, Inputs
 from tunix_rt.runs.trained import Trained
 from tunix_rt.settings import Settings
 
@@ -20,8 +20,17 @@ def prepare(settings: Settings, run: Trained, job: ExportJob, folder: Path) -> N
     jobs.write(folder, job, Inputs(model=base.folder, dataset=data, adapter=Path(run.dir) / "adapter"))
 
 
-def job_of(run: Trained, form: str) -> ExportJob:
-    given = {"model": run.model, "model_digest": run.model_digest, "adapter_digest": run.adapter_digest, "form": form}
+def job_of(run: Trained, form: str, dtype: str = "float32") -> ExportJob:
+    """`errors.Invalid` for a dtype that the form does not have."""
+    if form != "gguf" and dtype != "float32":
+        raise errors.Invalid(f"--dtype {dtype} is for --to gguf; {form} weights are float32.", field="dtype")
+    given = {
+        "model": run.model,
+        "model_digest": run.model_digest,
+        "adapter_digest": run.adapter_digest,
+        "form": form,
+        "dtype": dtype,
+    }
     return ExportJob.parse({"run_id": run.run_id, **given}, source="export")
 
 
@@ -69,10 +78,11 @@ def card(run: Trained, job: ExportJob, base: models.BaseModel, quality: Quality 
         "run": f"`{run.run_id}` on {run.device}, {run.seconds:.0f} s",
     }
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    what, whose = (_MERGED, "this folder's") if job.form == "merged" else (_ADAPTER, "the base model's")
+    library, what = _FORMS[job.form]
+    whose = "the base model's" if job.form == "adapter" else "this folder's"
     return (
         f"---\nlicense: {json.dumps(base.manifest.licence.lower())}\nbase_model: {json.dumps(run.model)}\n"
-        f"library_name: {'transformers' if job.form == 'merged' else 'peft'}\npipeline_tag: text-generation\n"
+        f"library_name: {library}\npipeline_tag: text-generation\n"
         f"{quality.header}---\n\n"
         f"# {run.name}\n\n{run.model}, fine-tuned on reasoning traces with google-tunix. {what}\n\n"
         f"| fact | value |\n|---|---|\n{rows}\n\n"
@@ -81,5 +91,8 @@ def card(run: Trained, job: ExportJob, base: models.BaseModel, quality: Quality 
     )
 
 
-_MERGED = "The folder holds all weights in float32; `transformers` loads it as it is."
-_ADAPTER = "The folder holds the LoRA matrices; PEFT loads them onto the base model."
+_FORMS: dict[ExportForm, tuple[str, str]] = {
+    "merged": ("transformers", "The folder holds all weights in float32; `transformers` loads it as it is."),
+    "adapter": ("peft", "The folder holds the LoRA matrices; PEFT loads them onto the base model."),
+    "gguf": ("gguf", "`model.gguf` holds all weights, tokenizer and chat template, for llama.cpp and what builds on it."),
+}

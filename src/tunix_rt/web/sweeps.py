@@ -284,7 +284,7 @@ def _buckets(found: Standing, axis: Axis, query: RangesQuery, inside: list[bool]
         name = f"{axis.key}:{low:g}:{high:g}"
         on = name in query.range
         others = [one for one in query.range if not one.startswith(f"{axis.key}:")]
-        href = query.link(f"/sweeps/{found.sweep_id}", range=others if on else [*others, name])
+        href = query.link(f"/sweeps/{found.sweep_id}", range=(others if on else [*others, name]) or None)
         made.append(Bucket(text=text, count=counts[n], share=round(100 * counts[n] / top, 1), href=href, on=on))
     return made
 

@@ -71,6 +71,16 @@ class Worker:
                 return
             time.sleep(PAUSE_SECONDS)
 
+    def preempt(self) -> None:
+        """Ask the processes of what is held to leave a checkpoint and go; their runs can be resumed."""
+        for run in self._held():
+            handle = self._handle(run)
+            if self._launcher.poll(handle) == "running":
+                self._launcher.cancel(handle, "sigterm")
+
+    def _handle(self, run: Run) -> Handle:
+        return Handle(run_id=run.run_id, attempt=run.attempt, folder=run.dir(self._settings))
+
     def close(self) -> None:
         """Let go of what is held, without stopping it."""
         with self._store.unit_of_work() as connection:
@@ -133,7 +143,7 @@ class Worker:
                 presence.forget(self._settings, worker)
 
     def _act(self, run: Run) -> bool:
-        handle = Handle(run_id=run.run_id, attempt=run.attempt, folder=run.dir(self._settings))
+        handle = self._handle(run)
         match self._launcher.poll(handle):
             case "new":
                 self._begin(run, handle)

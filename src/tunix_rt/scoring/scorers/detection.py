@@ -38,7 +38,7 @@ class Detection(Value):
 
 
 def _said(case: Case) -> int | None:
-    answer = stated(case.output, case.finish)
+    answer = stated(case.output, case.finish, case.form)
     if answer is not None:
         found = _ANSWER.search(answer)
     else:
