@@ -10,7 +10,7 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 # folder (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL) that holds this file.
 TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
-.PHONY: demo test test-long check serve bench docs screenshots setup dev parity lock clean
+.PHONY: demo test test-long check serve bench docs screenshots tour setup dev parity lock clean
 
 demo: setup  ## the main job end to end; QUICK=1 for a short one
 	$(BIN)/tunix-rt demo $(if $(QUICK),--quick)
@@ -40,12 +40,16 @@ bench: dev  ## comparisons against baselines measured in the same run
 serve: setup  ## the HTTP service with one worker; ARGS="--port 9000"
 	$(BIN)/tunix-rt serve $(ARGS)
 
-docs: dev  ## write the generated references again
+docs: dev  ## write the generated references and the notebook again
 	$(REFERENCE) > docs/cli.md
 	$(SERVICE) > docs/api.md
+	$(BIN)/tunix-rt submission notebook --dataset dev-reasoning-v2 --on dev-reasoning-v2-eval --out notebooks/kaggle.ipynb
 
 screenshots: dev  ## the pictures in docs/images, from a finished demo: HOME_OF_DEMO=DIR
 	PYTHONPATH=tests/web $(BIN)/python tests/web/shots.py $(HOME_OF_DEMO)
+
+tour: dev  ## a silent film through the pages of a finished demo, tour.webm: HOME_OF_DEMO=DIR
+	PYTHONPATH=tests/web $(BIN)/python tests/web/tour.py $(HOME_OF_DEMO)
 
 setup: .venv/.train  ## only the virtual environment for running
 

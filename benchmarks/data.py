@@ -3,8 +3,8 @@ into a dataset and SQLite, each beside reading the same file with `json.loads` a
 
     python benchmarks/data.py [--quick]
 
-Every section is a function of its size and a folder; it prints medians of three rounds (taking in: of one), in which the measured work and its
-baseline take turns, as traces per second of one processor core (`time.process_time`: waiting does not count).
+Every section is a function of its size and a folder; it prints medians of three rounds (taking in: of one), in which the
+measured work and its baseline take turns, as traces per second of one processor core (waiting does not count).
 """
 
 import argparse

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL
 
 from tunix_rt import access, logs, store
 from tunix_rt.api import serving
@@ -54,6 +56,12 @@ def _early() -> None:
 
 def _impatient() -> None:
     engines.BUSY_SECONDS = 0.0
+    made = engines._postgresql
+
+    def serializable(url: URL, _isolation: Any, **parameters: str) -> Engine:
+        return made(url, "SERIALIZABLE", **parameters)
+
+    engines._postgresql = serializable
 
 
 def _talkative() -> None:
@@ -158,6 +166,10 @@ def command(home: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "tunix_rt.cli", *arguments, "--home", str(home)]
 
 
+def _announced(settings: Settings) -> bool:
+    return any((settings.home / serving.FOLDER).glob("*.json"))
+
+
 @contextmanager
 def started(settings: Settings, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """`tunix-rt serve` as a person starts it, from when it answers; what it says on stderr goes to the file `stderr`."""
@@ -166,7 +178,7 @@ def started(settings: Settings, *options: str) -> Iterator[subprocess.Popen[byte
         process = subprocess.Popen(command(settings.home, "serve", "--port", "0", "--no-worker", *options), stderr=log)
     try:
         until = time.monotonic() + 120
-        while time.monotonic() < until and process.poll() is None and not (settings.home / "serve.json").exists():
+        while time.monotonic() < until and process.poll() is None and not _announced(settings):
             time.sleep(0.05)  # from then on requests wait until they are answered
         yield process
     finally:

@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from made_up import folders_in
 from test_cli import COMMAND, document, losses, run
-from tunix_rt import datasets, jobs, values
+from tunix_rt import datasets, errors, jobs, runs, values
+from tunix_rt.cli import foreground
+from tunix_rt.cli.console import Surface
 from tunix_rt.datasets import Dataset
 from tunix_rt.engine import checkpoints
 from tunix_rt.models import BaseModel
+from tunix_rt.runs import ProbeSpec
 from tunix_rt.settings import Settings
 
 
@@ -41,6 +45,18 @@ def test_probes_are_submitted_worked_off_and_listed(tmp_path: Path) -> None:
     spec.write_text('{"kind": "train", "config": null, "dataset": "x"}')
     assert document("runs", "submit", spec, home=tmp_path, code=1)["error"]["details"]["field"] == "config"
     assert document("runs", "show", "nothing", home=tmp_path, code=1)["error"]["code"] == "not_found"
+
+
+def test_a_run_that_was_told_to_lie_elsewhere_is_found_by_its_id(tmp_path: Path) -> None:
+    surface, there = Surface(tmp_path / "home", as_json=True), tmp_path / "there"
+    with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
+        run_id = runs.submit(connection, ProbeSpec(), folder=there).run_id
+    with pytest.raises(errors.NotFound, match=f"run {run_id} is queued, so there is nothing"):
+        foreground.trained(surface, run_id)
+    folders_in(tmp_path).run.rename(there)
+    assert foreground.trained(surface, run_id).dir == foreground.trained(surface, str(there)).dir == str(there)
+    with pytest.raises(errors.NotFound, match="no finished run 'nothing'"):
+        foreground.trained(surface, "nothing")
 
 
 @pytest.fixture

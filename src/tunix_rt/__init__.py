@@ -27,8 +27,11 @@ One module a stage, in the order of the flow:
     launchers     4b  where an engine process runs: launch, poll, cancel, reap
     evals         5   predictions -> scores -> summary
     comparisons   5b  is it better, on the same items
+    sweeps        6a  many runs over a search space: chosen on val, confirmed once on test
+    registry      6b  names for what runs made: immutable versions, aliases, promotion through a gate
     evidence      7   a bundle that a stranger can verify
-    reports       7b  a run told on one page
+    submission    7b  a run as others take it: Kaggle, the Hub, MLflow; and what a session has time for
+    reports       7c  a run told on one page
     worker        claim -> act through a launcher -> record
     api           the service: JSON over HTTP, safe by default
     web           pages for people, over the same stages

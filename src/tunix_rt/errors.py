@@ -42,6 +42,13 @@ class Conflict(Mistake):
     status = 409
 
 
+class Refused(Mistake):
+    """What was asked is possible, and a decision is against it; the message holds the reason, and what may be done instead."""
+
+    code = "refused"
+    status = 409
+
+
 class Missing(Mistake):
     """A package, model or device this needs is absent; the message holds the command that mends it.
 

@@ -5,10 +5,11 @@ models; `OVERHEAD` and `ACTIVATION_FACTOR` were fitted to what XLA's own memory 
 estimate is for choosing a batch and planning a day, not a measurement.
 """
 
+import math
 from typing import NamedTuple
 
 from tunix_rt import errors
-from tunix_rt.jobs import Batch, Compute, Lora, TrainConfig
+from tunix_rt.jobs import Batch, Compute, Full, Lora, TrainConfig
 from tunix_rt.models.shapes import Shape
 
 OVERHEAD = 1.1e9  # bytes of the process itself: interpreter, JAX, Tunix, compiled code
@@ -16,6 +17,7 @@ ACTIVATION_FACTOR = 1.15
 SCORE_COPIES = 3.0  # [heads, row, row] arrays alive for each layer: scores, softmax, its gradient
 LOGIT_COPIES = 3.0  # [trained positions, vocabulary]: logits, exponentials, gradient
 BYTES = {"float32": 4, "bfloat16": 2}
+ROUNDED_BYTES = 1 + 4 / 64  # JAX keeps 4 bits in a byte where the device does not pack them; a scale for each block of 64
 EFFICIENCY = 0.5  # of the speed of bare matrix products, what whole steps reach
 
 
@@ -35,9 +37,18 @@ def cost(shape: Shape, config: TrainConfig, batch: Batch, trained_share: float) 
     frozen = shape.parameters if lora else 0
     slots = tokens * min(1.0, 1.15 * trained_share)
     state = 4.0 * trained * (4 if batch.accumulation == 1 else 5)  # values, gradient, two moments, accumulated gradient
-    held = BYTES[config.compute.dtype] * frozen
-    memory = OVERHEAD + held + state + _activations(shape, config.compute, batch, lora) + _logits(shape, config.compute, slots)
+    rounded = _rounded(shape, config.tuning)
+    held = BYTES[config.compute.dtype] * (frozen - rounded) + ROUNDED_BYTES * rounded
+    step = held + state + _activations(shape, config.compute, batch, lora) + _logits(shape, config.compute, slots)
+    memory = OVERHEAD + max(step, 4 * shape.parameters + ROUNDED_BYTES * rounded)
     return Cost(memory, _flops(shape, config.compute, batch, slots, lora), trained)
+
+
+def _rounded(shape: Shape, tuning: Lora | Full) -> int:
+    """How many frozen weights are kept in fewer bits; they are rounded once the model is loaded as it is."""
+    if not isinstance(tuning, Lora) or tuning.quantize == "none":
+        return 0
+    return shape.layers * sum(math.prod(shape.projections[target]) for target in tuning.targets)
 
 
 def seconds(cost: Cost, matmul_flops: float) -> float:

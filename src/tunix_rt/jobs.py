@@ -9,29 +9,45 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+import tomli_w
 from pydantic import ConfigDict, Field, model_validator
 
 from tunix_rt import errors, values
+from tunix_rt.scoring.format import ReplyFormat
 from tunix_rt.values import Value
 
+ExportForm = Literal["merged", "adapter", "gguf"]
 Device = Literal["auto", "cpu", "gpu", "tpu"]
 TooLong = Literal["refuse", "truncate", "drop"]
 Dtype = Literal["float32", "bfloat16"]
 Remat = Literal["none", "block", "layer"]
+Quantize = Literal["none", "int8", "nf4"]
 Projection = Literal["q", "k", "v", "o", "gate", "up", "down"]
 ALL_PROJECTIONS: tuple[Projection, ...] = ("q", "k", "v", "o", "gate", "up", "down")
 EXIT_CODES = {"out_of_memory": 71, "disk_full": 74, "timeout": 75}  # of sysexits.h: said even where no event can be written
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]  # never a path
 INSTRUCTION = "Solve the problem in short numbered steps. Then write one last line: Answer: and the answer."
+INSTRUCTIONS: dict[ReplyFormat, str] = {
+    "numbered": INSTRUCTION,
+    "think": "Think in short numbered steps inside <think> and </think>. Then write the answer alone.",
+    "tags": (
+        "Solve the problem in short numbered steps inside <reasoning> and </reasoning>. "
+        "Then write the answer inside <answer> and </answer>."
+    ),
+}
 
 
 class Lora(Value):
-    """Low-rank adapters on the named projections (Hu et al. 2021); the update is scaled by alpha / rank."""
+    """Low-rank adapters on the named projections (Hu et al. 2021); the update is scaled by alpha / rank.
+
+    `quantize` keeps the frozen weights of these projections in 8 bits a channel, or 4 (NormalFloat, Dettmers et al. 2023).
+    """
 
     method: Literal["lora"] = "lora"
     rank: int = Field(default=16, ge=1, le=256)
     alpha: float = Field(default=32.0, gt=0)
     targets: tuple[Projection, ...] = Field(default=ALL_PROJECTIONS, min_length=1)
+    quantize: Quantize = "none"
 
 
 class Full(Value):
@@ -116,8 +132,9 @@ class Mesh(Value):
 class TrainConfig(Value):
     """A training recipe: everything that decides the result except the data and the device.
 
-    `steps` ends the run, and its learning-rate schedule, before the epochs are through. `stages` names several datasets that
-    are trained on one after another. `too_long` says what becomes of a trace that does not fit a row. `memory_gb` is a
+    `format` is the text that is taught; an `instruction` that is one of the formats' own is that of the chosen one. `steps`
+    ends the run, and its learning-rate schedule, before the epochs are through. `stages` names several datasets that are
+    trained on one after another. `too_long` says what becomes of a trace that does not fit a row. `memory_gb` is a
     budget: `rows` and `accumulation` are then chosen to fit it, with the same tokens in an optimizer step.
     """
 
@@ -133,6 +150,7 @@ class TrainConfig(Value):
     seed: int = Field(default=42, ge=0, lt=2**32)
     epochs: int = Field(default=1, ge=1, le=1000)
     steps: int | None = Field(default=None, ge=1)
+    format: ReplyFormat = "numbered"
     instruction: str = Field(default=INSTRUCTION, min_length=1)
     tuning: Annotated[Lora | Full, Field(discriminator="method")] = Lora()
     batch: Batch = Batch()
@@ -144,6 +162,11 @@ class TrainConfig(Value):
     stages: tuple[Stage, ...] = ()
     validation: Validation | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _instruction_follows_format(cls, data: Any) -> Any:
+        return instructed(data)
+
     @model_validator(mode="after")
     def _epochs_belong_to_stages(self) -> Self:
         if self.stages and self.epochs != 1:
@@ -154,6 +177,14 @@ class TrainConfig(Value):
     def passes(self) -> int:
         """Over the data, all stages together."""
         return sum(stage.epochs for stage in self.stages) or self.epochs
+
+
+def instructed(data: Any) -> Any:
+    """Data of something asked, its instruction that of its format unless it is one of its own."""
+    if not isinstance(data, dict) or data.get("instruction", INSTRUCTION) not in INSTRUCTIONS.values():
+        return data
+    own = next((text for form, text in INSTRUCTIONS.items() if form == data.get("format", "numbered")), None)
+    return {**data, "instruction": own} if own else data
 
 
 class TrainJob(Value):
@@ -192,11 +223,40 @@ class EstimateJob(Value):
     max_steps: int | None = Field(default=None, ge=1)
 
 
-class GenerateJob(Value):
+class Sampling(Value):
+    """Temperature 0 is greedy. `top_k` keeps the k best tokens, `top_p` the fewest that hold that probability
+    (Holtzman et al. 2020); both apply to the distribution at the temperature."""
+
+    temperature: float = Field(default=0.0, ge=0, le=10)
+    top_k: int | None = Field(default=None, ge=1)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+MANY_ARE_DRAWN: dict[str, Any] = {
+    "if": {"required": ["samples"], "properties": {"samples": {"minimum": 2}}},
+    "then": {"required": ["temperature"], "properties": {"temperature": {"exclusiveMinimum": 0}}},
+}
+
+
+class Drawn(Sampling):
+    """So many answers to each item, each drawn with a seed of its own."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [MANY_ARE_DRAWN]})
+
+    samples: int = Field(default=1, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _greedy_answers_are_equal(self) -> Self:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("several 'samples' need a 'temperature' above 0: at 0 they would all be the same answer")
+        return self
+
+
+class GenerateJob(Drawn):
     """Answers of one model to an evaluation set: a base model, or what run `run_id` made of it.
 
-    `limit` takes that many items, spread evenly over the set. Temperature 0 is greedy; else each of the `samples` of an item
-    is drawn with a seed of its own. `stop` strings end an answer and are not part of it.
+    `limit` takes that many items, spread evenly over the set. `stop` strings end an answer and are not part of it.
     """
 
     kind: Literal["generate"] = "generate"
@@ -206,15 +266,11 @@ class GenerateJob(Value):
     adapter_digest: str | None = None
     evalset: str
     evalset_digest: str
+    format: ReplyFormat = "numbered"
     instruction: str = Field(default=INSTRUCTION, min_length=1)
     limit: int | None = Field(default=None, ge=1)
     max_new_tokens: int = Field(default=160, ge=1, le=8192)
     batch_size: int = Field(default=60, ge=1, le=4096)
-    samples: int = Field(default=1, ge=1, le=1024)
-    temperature: float = Field(default=0.0, ge=0, le=10)
-    top_k: int | None = Field(default=None, ge=1)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    seed: int = Field(default=0, ge=0, lt=2**32)
     stop: tuple[str, ...] = ()
     device: Device = "auto"
 
@@ -227,20 +283,23 @@ class MaskJob(Value):
     model_digest: str
     dataset: str
     dataset_digest: str
+    format: ReplyFormat = "numbered"
     instruction: str = Field(default=INSTRUCTION, min_length=1)
     row_tokens: int = Field(default=256, ge=16, le=8192)
     device: Device = "cpu"
 
 
 class ExportJob(Value):
-    """What run `run_id` made of a base model, as files others load: the merged weights, or the adapter alone."""
+    """What run `run_id` made of a base model, as files others load: the merged weights, for `transformers` or as GGUF with
+    matrices in `dtype`, or the adapter alone."""
 
     kind: Literal["export"] = "export"
     run_id: str
     model: str
     model_digest: str
     adapter_digest: str
-    form: Literal["merged", "adapter"] = "merged"
+    form: ExportForm = "merged"
+    dtype: Literal["float32", "float16"] = "float32"
     device: Device = "cpu"
 
 
@@ -253,6 +312,7 @@ class AskJob(Value):
     model_digest: str
     adapter_digest: str | None = None
     asked_digest: str
+    format: ReplyFormat = "numbered"
     instruction: str = Field(default=INSTRUCTION, min_length=1)
     max_new_tokens: int = Field(default=160, ge=1, le=8192)
     batch_size: int = Field(default=1, ge=1, le=4096)
@@ -333,6 +393,14 @@ def read(folder: Path) -> tuple[Job, Inputs]:
 def read_config(path: Path) -> TrainConfig:
     """A training recipe in TOML; an unknown key is refused with the nearest known one."""
     return TrainConfig.parse(values.read_toml(path), source=str(path))
+
+
+def config_text(config: TrainConfig, *, defaults: bool = False) -> str:
+    """The config as the file that `read_config` reads; what is as always is left out unless `defaults` are wanted too."""
+    data = config.model_dump(mode="json", exclude_defaults=not defaults, exclude_none=True)
+    if "tuning" in data:
+        data["tuning"] = {"method": config.tuning.method, **data["tuning"]}
+    return tomli_w.dumps(data)
 
 
 class Events:

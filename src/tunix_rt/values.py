@@ -72,16 +72,16 @@ def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str
     for part in path:
         fields = [inner.model_fields[str(part)].annotation for inner in candidates if str(part) in inner.model_fields]
         if fields:
-            candidates = [inner for field in fields for inner in _models_in(field)]
+            candidates = [inner for field in fields for inner in models_in(field)]
         else:
             candidates = [inner for inner in candidates if inner.__name__.lower() == part] or candidates
     return sorted({field.alias or key for inner in candidates for key, field in inner.model_fields.items()})
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [inner for argument in get_args(annotation) for inner in _models_in(argument)]
+    return [inner for argument in get_args(annotation) for inner in models_in(argument)]
 
 
 def fits(pattern: str, text: str) -> bool:

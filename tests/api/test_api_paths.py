@@ -21,12 +21,17 @@ FILLED = {
     "name": "tiny-sums",
     "evaluation_id": "ab" * 8,
     "run_id": "20261127-090000-0123456789ab",
+    "sweep_id": "sweep_tiny-0123abcd",
+    "scorer_digest": "ab" * 32,
+    "bundle": "20261127-090000-0123456789ab",
     "file": "log.txt",
     "a": "ab" * 32,
     "b": "ab" * 32,
     "held_out": "tiny-sums-eval",
     "format": "alpaca",
     "text": "apples",
+    "which": "1",
+    "alias": "champion",
 }
 CLAIM = {"op": "multiply", "args": ["3", "4"], "result": "12"}
 CLAIMING = TRACE | {"steps": [TRACE["steps"][0] | {"claims": [CLAIM]}]}
@@ -42,6 +47,7 @@ SHARES = {"arithmetic": {"count": 1}}
 PART = {"tasks": SHARES, "label": {"section": "s"}, "forms": "all"}
 WRITTEN = {"file": "items.jsonl", "sha256": "ab" * 32, "folder": "data"}
 RECIPE = {"name": "n", "version": 1, "seed": 1, "split": "train", "description": "d", "licence": "l", "forms": "all"}
+GATE = {"run_id": FILLED["run_id"], "baseline": "main"}
 BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every text in it
     "/api/traces": [TRACE],
     "/api/traces/batch": [{"traces": [TRACE]}],
@@ -53,7 +59,28 @@ BODIES: dict[str, list[Any]] = {  # one of each form a body may have, with every
         {"recipe": {**RECIPE, "written": WRITTEN}},
     ],
     "/api/evaluations": [{"model": "tiny", "evalset": "e", "device": "cpu"}, {"run_id": FILLED["run_id"], "evalset": "e"}],
+    "/api/sweeps": [
+        {"recipe": "sweep_tiny"},
+        {"sweep": {"name": "n", "config": CONFIG, "dataset": "tiny-sums", "val": EVALUATE, "test": EVALUATE, "device": "cpu",
+                   "objective": {"metric": "strict", "direction": "higher_is_better"}, "sampler": {"kind": "tpe"},
+                   "pruner": {"kind": "median"}, "budget": {"trials": 2}, "dataset_digest": "ab" * 32,
+                   "space": {"tuning.method": {"kind": "choice", "values": ["lora", ["q"]]}}}},
+    ],
+    "/api/evaluations/{evaluation_id}/rescores": [
+        {"name": "numeric", "units": "same", "percent": "same"},
+        {"name": "regex", "pattern": "p"},
+    ],
+    "/api/baselines": [
+        {"name": "n", "evaluation_id": "ab" * 8, "dataset": "d", "metric": "strict", "direction": "higher_is_better"}
+    ],
+    "/api/gate": [{"candidate": "ab" * 8, "baseline": "n", "metric": "strict"}],
+    "/api/evidence": [{"run_id": FILLED["run_id"]}],
     "/api/comparisons": [{"baseline": "ab" * 8, "candidate": "ab" * 8}],
+    "/api/models/gate": [GATE | {"metric": "strict", "evaluation": "ab" * 8}],
+    "/api/models/{name}/versions": [GATE | {"metric": "strict", "evaluation": "ab" * 8, "alias": "champion"}],
+    "/api/models/{name}/forced": [{"run_id": FILLED["run_id"], "reason": "r", "alias": "champion"}],
+    "/api/models/{name}/aliases/{alias}": [{"version": "1", "reason": "r"}],
+    "/api/models/{name}/aliases/{alias}/rollback": [{"reason": "r"}],
     "/api/runs": [
         {"spec": {"kind": "train", "config": CONFIG, "dataset": "tiny-sums", "dataset_digest": "ab" * 32,
                   "model_digest": "ab" * 32, "device": "cpu", "evaluate": EVALUATE}, "dedup_key": "k"},
@@ -165,9 +192,9 @@ def payloads(canary: Path) -> list[str]:
     return [*ups, *absolute, *folders, *odd, *sized, *lines, *wrapped, *more]
 
 
-@pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("share", [2, pytest.param(1, marks=pytest.mark.long)])
 def test_no_text_leads_to_a_file(app: FastAPI, watch: Callable[[Path], list[str]], share: int) -> None:
-    """Every place meets one payload in `share`, each place others; the long test sends all of them everywhere."""
+    """Every place meets one payload in `share`, its neighbour the others; the long test sends all of them everywhere."""
     settings = app.state.service.settings
     canary = settings.home.parent / "canary-file.jsonl"
     canary.write_text(json.dumps(TRACE | {"prompt": "a sleeping canary"}) + "\n")

@@ -7,8 +7,11 @@ import asyncio
 import gzip
 import json
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import pytest
 from fastapi import FastAPI
@@ -16,8 +19,9 @@ from sqlalchemy import update
 
 from asking import BASE, Client, bearing, browser, nobody, owner
 from tunix_rt import access, api, errors, logs
-from tunix_rt.api import bodies
+from tunix_rt.api import audit, bodies
 from tunix_rt.api.app import routes
+from tunix_rt.api.audit import Audit
 from tunix_rt.api.examples import TRACE
 from tunix_rt.api.guard import Asked, Guard, Site, paths
 from tunix_rt.api.policy import POLICY, Rule
@@ -32,7 +36,12 @@ FILLED = {
     "name": "tiny-sums",
     "evaluation_id": "ab" * 8,
     "run_id": "20261127-090000-0123456789ab",
+    "sweep_id": "sweep_tiny-0123abcd",
     "file": "log.txt",
+    "which": "1",
+    "alias": "champion",
+    "scorer_digest": "ab" * 32,
+    "bundle": "20261127-090000-0123456789ab",
 }
 
 
@@ -111,9 +120,28 @@ def test_a_code_opens_once_and_for_a_minute(app: FastAPI, monkeypatch: pytest.Mo
     assert "SameSite=strict" in cookie
     assert nobody(app).get(made["path"]).status_code == 403
     late = owner(app).post("/api/login-codes").json()
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
     assert nobody(app).get(late["path"]).status_code == 403
+
+
+def test_a_code_of_one_server_is_swapped_once_by_any_of_the_workspace(app: FastAPI) -> None:
+    service = app.state.service
+    other = api.make(service.settings)
+    try:
+        made = owner(app).post("/api/login-codes").json()
+        answers = [nobody(asked).get(made["path"]).status_code for asked in (other, app, other)]
+    finally:
+        other.state.service.store.close()
+    assert answers == [303, 403, 403]
+
+
+def test_of_many_who_swap_one_code_one_gets_in(app: FastAPI) -> None:
+    sessions = app.state.service.sessions
+    code = sessions.code(access.Principal("owner", "admin", "0" * 64))
+    with ThreadPoolExecutor(16) as pool:
+        cookies = list(pool.map(sessions.swapped, [code] * 64))
+    assert sum(cookie is not None for cookie in cookies) == 1
 
 
 def test_a_cookie_cannot_be_made_up_or_outlive_its_token(app: FastAPI) -> None:
@@ -399,15 +427,55 @@ def test_an_exception_is_logged_without_its_words(
     assert "canary" not in written + answer.text
 
 
-@pytest.mark.parametrize("forged", ["x%0a{}", "x%0d%0a{}", "x%e2%80%a8{}", "x%1b[2J{}", "x%00{}"])
+FORGED = pytest.mark.parametrize("forged", ["x%0a{}", "x%0d%0a{}", "x%e2%80%a8{}", "x%1b[2J{}", "x%00{}"])
+LINE = '{"time": "now", "who": "owner", "status": 200}'
+
+
+def holds(written: str) -> bool:
+    """Whether it is one object a line, in ASCII, and nobody's own line is among them."""
+    lines = [each for each in written.splitlines() if each.startswith("{") and each.endswith("}")]
+    return written.isascii() and len(lines) == len(written.splitlines()) and LINE not in written
+
+
+def forge(app: FastAPI, forged: str) -> None:
+    """In an address, which the audit might quote, and in what a careless line of ours might say."""
+    owner(app).post(f"/api/runs/{forged.format(LINE)}/cancel", headers={"user-agent": "x\ty"})
+    logging.getLogger("tunix_rt.api").info("careless %s", unquote(forged.format(LINE)))
+
+
+@FORGED
 def test_a_line_cannot_be_forged(app: FastAPI, caplog: pytest.LogCaptureFixture, forged: str) -> None:
     caplog.set_level(logging.INFO)
-    line = '{"time": "now", "who": "owner", "status": 200}'
-    owner(app).post(f"/api/runs/{forged.format(line)}/cancel", headers={"user-agent": "x\ty"})
+    forge(app, forged)
     written = logged(app, caplog)
-    assert line not in written
+    assert holds(written)
     assert all(isinstance(json.loads(each), dict) for each in written.splitlines())
-    assert written.isascii()
+
+
+@FORGED
+def test_an_audit_that_quotes_by_hand_is_found_forged(
+    app: FastAPI, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, forged: str
+) -> None:
+    """Negative control for the test above."""
+
+    def plain(audited: Audit, **fields: object) -> None:
+        os.write(audited._descriptor, f'{{"route": "{fields["route"]}", "params": "{fields["params"]}"}}\n'.encode())
+
+    monkeypatch.setattr(audit, "shown", dict)
+    monkeypatch.setattr(Audit, "write", plain)
+    forge(app, forged)
+    assert not holds(logged(app, caplog))
+
+
+@FORGED
+def test_a_log_without_escapes_is_found_forged(
+    app: FastAPI, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, forged: str
+) -> None:
+    """The other negative control."""
+    monkeypatch.setattr(logs.JsonLines, "format", lambda _, record: f'{{"event": "{record.getMessage()}"}}')
+    caplog.set_level(logging.INFO)
+    forge(app, forged)
+    assert not holds(logged(app, caplog))
 
 
 def test_the_audit_says_who_did_what(app: FastAPI) -> None:

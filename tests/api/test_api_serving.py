@@ -34,7 +34,7 @@ def test_a_served_workspace_answers_its_owner_within_little_memory(
     running: Running,
 ) -> None:
     settings, process, _ = running
-    base = serving.announced(settings)
+    base = serving.announced(settings).url
     headers = {"authorization": f"Bearer {access.read_owner_token(settings)}"}
     assert httpx.get(f"{base}/api/traces", headers=headers).json() == {"data": [], "next": None}
     assert httpx.get(f"{base}/api/traces").status_code == 401
@@ -48,19 +48,19 @@ def test_open_gives_an_address_that_works_once(running: Running) -> None:
     address = json.loads(made.stdout)["url"]
     with httpx.Client() as client:
         assert client.get(address).status_code == 303
-        assert client.get(f"{serving.announced(settings)}/api/whoami").json() == {"name": "owner", "role": "admin"}
+        assert client.get(f"{serving.announced(settings).url}/api/whoami").json() == {"name": "owner", "role": "admin"}
     assert httpx.get(address).status_code == 403
 
 
 def test_large_headers_are_refused(running: Running) -> None:
-    base = serving.announced(running[0])
+    base = serving.announced(running[0]).url
     assert httpx.get(f"{base}/healthz", headers={"x-long": "x" * 15_000}).status_code == 200
     assert httpx.get(f"{base}/healthz", headers={"x-long": "x" * 17_000}).status_code == 431
 
 
 def test_too_large_a_body_is_answered_before_it_is_sent(running: Running) -> None:
     settings, _, _ = running
-    port = int(serving.announced(settings).rsplit(":", 1)[1])
+    port = int(serving.announced(settings).url.rsplit(":", 1)[1])
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         token = access.read_owner_token(settings)

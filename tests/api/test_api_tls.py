@@ -50,7 +50,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 def test_what_is_served_with_a_certificate_is_served_by_tls(pair: Pair, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     with started(settings, "--tls-certificate", str(pair[0]), "--tls-key", str(pair[1])):
-        base = serving.announced(settings)
+        base = serving.announced(settings).url
         assert base.startswith("https://127.0.0.1:")
         headers = {"authorization": f"Bearer {access.read_owner_token(settings)}"}
         with httpx.Client(verify=ssl.create_default_context(cafile=str(pair[0]))) as client:
@@ -69,7 +69,7 @@ def test_open_sends_the_token_to_nobody_with_another_certificate(pair: Pair, tmp
     settings = Settings(home=tmp_path / "home")
     other = signed_by_itself(tmp_path, "other.example")
     with started(settings, "--tls-certificate", str(pair[0]), "--tls-key", str(pair[1])):
-        told = settings.home / "serve.json"
+        (told,) = (settings.home / serving.FOLDER).glob("*.json")
         told.write_text(told.read_text().replace(str(pair[0]), str(other[0])))
         made = subprocess.run(command(settings.home, "open", "--json"), capture_output=True, text=True, check=False)
         assert made.returncode == 1

@@ -7,9 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
+import counted
 from tunix_rt import datasets, errors, store
 from tunix_rt.datasets import Refused
 from tunix_rt.settings import Settings
@@ -18,6 +21,8 @@ from tunix_rt.traces import searching, stored
 
 ROWS = 4_000
 BROKEN = "stored.BATCH = 50; stored.add_entries = one_by_one"  # the control commits each batch on its own
+HOARDING = "stored.add_entries = all_at_once"  # the control holds every row in memory
+MANY, LARGEST_MB = 1_000_000, 500
 PROCESS = """
 import sys
 from pathlib import Path
@@ -34,6 +39,9 @@ def one_by_one(connection, entries, source, unique):
         together(connection, rows[at:at + 50], source, unique)
         connection.commit()
         connection.begin()
+
+def all_at_once(connection, entries, source, unique):
+    return together(connection, list(entries), source, unique)
 
 {fault}
 print("ready", flush=True)
@@ -119,3 +127,54 @@ def test_a_kill_leaves_nothing_or_everything(database: str, home: Callable[[str]
     opened.close()
     control = settings.model_copy(update={"home": tmp_path / "control", "database": None})
     assert not counts_after_kills(control, path, BROKEN, kills=3) <= {0, ROWS}, "the control must be caught"
+
+
+def taken_in(settings: Settings, path: Path, fault: str = "") -> dict[str, Any]:
+    """Ingest the file in a process of its own: the most memory that it and the processes it starts had, added up."""
+    command = [sys.executable, "-c", PROCESS.format(fault=fault), settings.home, path, settings.database or ""]
+    began, peaks = time.monotonic(), dict[int, int]()
+    child = psutil.Popen(command, stdout=subprocess.DEVNULL)
+    while child.poll() is None:
+        for process in (child, *child.children(recursive=True)):
+            peaks[process.pid] = max(peaks.get(process.pid, 0), peak(process.pid))
+        time.sleep(0.1)
+    assert child.returncode == 0
+    opened = store.open_store(settings)
+    rows = kept(opened)
+    opened.close()
+    return {"rows": rows, "peak_mb": round(sum(peaks.values()) / 1e6), "seconds": round(time.monotonic() - began)}
+
+
+def peak(pid: int) -> int:
+    """The most bytes that a process ever had resident; 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+
+
+def large(path: Path, count: int) -> Path:
+    """Lines of 1 kB, all different."""
+    words = " ".join(f"apples and {k} pears" for k in range(40))
+    with path.open("w") as file:
+        for k in range(count):
+            steps = [{"i": 1, "type": "compute", "content": f"{k} + 1 = {k + 1}"}]
+            file.write(json.dumps({"prompt": f"Question {k}: {words}?", "steps": steps, "final_answer": str(k + 1)}) + "\n")
+    return path
+
+
+@pytest.mark.long
+def test_a_million_lines_are_taken_in_within_bounded_memory(either: Settings, tmp_path: Path) -> None:
+    found = taken_in(either, large(tmp_path / "a.jsonl", MANY))
+    name = "postgresql" if either.database else "sqlite"
+    counted.record(f"ingest-memory-{name}", "D5", database=name, limit_mb=LARGEST_MB, **found)
+    assert found["rows"] == MANY
+    assert found["peak_mb"] < LARGEST_MB
+
+
+@pytest.mark.long
+def test_an_ingest_that_holds_its_rows_is_found(home: Callable[[str], Settings], tmp_path: Path) -> None:
+    """Negative control for the test above, with a third of its lines."""
+    found = taken_in(home("sqlite"), large(tmp_path / "a.jsonl", MANY // 3), HOARDING)
+    assert (found["rows"], found["peak_mb"] > LARGEST_MB) == (MANY // 3, True)

@@ -23,6 +23,7 @@ from tunix_rt.models import BaseModel
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0.1.7 calls much that flax and jax now deprecate
 LORA = Lora(rank=4, alpha=8)
 BATCH = Batch(row_tokens=512, rows=2, accumulation=2)
+FAST = jobs.Optimizer(learning_rate=2e-2)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,36 @@ def test_nothing_attends_across_examples(tuned: nnx.Module, examples: list[Examp
     np.testing.assert_array_equal(hidden(second), hidden(changed))
 
 
+def unpacked(steps: list[packing.StepBatch]) -> list[packing.StepBatch]:
+    """The same steps with the same examples in the same order, each in a row of its own."""
+    alone = [[[example] for row in step.rows for example in row] for step in steps]
+    batch = Batch(row_tokens=512, rows=max(map(len, alone)), accumulation=1)
+    slots = max(step.trained for step in steps)
+    return [packing.StepBatch([*rows, *[[]] * (batch.rows - len(rows))], batch, slots, 0) for rows in alone]
+
+
+def test_packed_and_unpacked_training_agree_step_by_step_and_on_what_was_held_out(
+    tiny: BaseModel, examples: list[Example], tmp_path: Path
+) -> None:
+    batch = Batch(row_tokens=1024, rows=2, accumulation=1)
+    packed = packing.plan(examples[:16], batch, 0, 2)
+    held_out = packing.held_out(examples[16:], batch)
+    found: dict[str, tuple[list[float], float]] = {}
+    for name, steps in (("packed", packed), ("unpacked", unpacked(packed))):
+        assert [step.ids for step in steps] == [step.ids for step in packed]
+        model = weights.add_lora(weights.load(tiny.folder), LORA, seed=1)
+        before = sum(float(loss.lean_loss(model, **loss.model_input(micro))) for micro in held_out)
+        config = TrainConfig(name="t", model="tiny", tuning=LORA, batch=steps[0].batch, optimizer=FAST)
+        (tmp_path / name).mkdir()
+        trainer.make(model, config, len(steps), steps, tmp_path / name).train(m for step in steps for m in step.micro)
+        rows = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        after = sum(float(loss.lean_loss(model, **loss.model_input(micro))) for micro in held_out)
+        assert after < before, "the verdict on what was held out is that it got better"
+        found[name] = [row["loss"] for row in rows], after
+    assert found["unpacked"][0] == pytest.approx(found["packed"][0], abs=1e-3)
+    assert found["unpacked"][1] == pytest.approx(found["packed"][1], abs=1e-3)
+
+
 def run_steps(model: nnx.Module, tuning: Any, examples: list[Example], folder: Path, count: int = 1) -> list[dict[str, Any]]:
     config = TrainConfig(name="t", model="tiny", tuning=tuning, batch=BATCH)
     steps = packing.plan(examples, BATCH, 0, 3)[:count]
@@ -175,7 +206,7 @@ def test_accumulated_micro_batches_equal_one_large_batch(tiny: BaseModel, exampl
 
 def test_the_loss_falls(tiny: BaseModel, examples: list[Example], tmp_path: Path) -> None:
     model = weights.add_lora(weights.load(tiny.folder), LORA, seed=1)
-    config = TrainConfig(name="t", model="tiny", tuning=LORA, batch=BATCH, optimizer=jobs.Optimizer(learning_rate=2e-2))
+    config = TrainConfig(name="t", model="tiny", tuning=LORA, batch=BATCH, optimizer=FAST)
     steps = packing.plan(examples, BATCH, 0, 6)
     trainer.make(model, config, len(steps), steps, tmp_path).train(micro for step in steps for micro in step.micro)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -187,8 +218,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
 ) -> None:
     model = weights.load(tiny.folder)
     model.final_norm.w.set_value(jnp.full_like(model.final_norm.w[...], jnp.nan))
-    with pytest.raises(errors.Failed, match=r"loss of step 1 is nan.*learning_rate"):
+    with pytest.raises(errors.Failed, match=r"loss of step 1 is nan.*learning_rate") as told:
         run_steps(model, jobs.Full(), examples, tmp_path)
+    seen = packing.plan(examples, BATCH, 0, 3)[0].ids
+    assert (told.value.details["step"], told.value.details["traces"]) == (1, list(seen))
+    assert seen[0][:12] in told.value.message
     assert not list((tmp_path / "checkpoints").glob("*/sha256.json"))
 
 

@@ -12,17 +12,24 @@ from tunix_rt.engine import masks, packing
 from tunix_rt.engine.prompts import Example, Prompts
 from tunix_rt.jobs import Batch, Inputs, MaskJob
 from tunix_rt.models import BaseModel
+from tunix_rt.scoring import ReplyFormat
 from tunix_rt.traces import Step, Trace
 
 
 def prove(
-    tiny: BaseModel, dataset: Dataset, folder: Path, instruction: str = jobs.INSTRUCTION, row_tokens: int = 256
+    tiny: BaseModel,
+    dataset: Dataset,
+    folder: Path,
+    instruction: str = jobs.INSTRUCTION,
+    row_tokens: int = 256,
+    form: Any = "numbered",
 ) -> dict[str, Any]:
     job = MaskJob(
         model="tiny",
         model_digest=tiny.digest,
         dataset=dataset.manifest.name,
         dataset_digest=dataset.manifest.digest,
+        format=form,
         instruction=instruction,
         row_tokens=row_tokens,
     )
@@ -139,6 +146,61 @@ def test_a_template_that_rewrites_the_conversation_is_refused(
 ) -> None:
     with pytest.raises(errors.Failed, match="chat template writes the conversation another way"):
         masks.conforming(templated(tiny, tmp_path / "broken", content), next(traces.read(sums.path)))
+
+
+THINKING = (
+    "{% for m in messages %}{% set said = m['content'] %}{% set thought = '' %}"
+    "{% if m['role'] == 'assistant' and '</think>' in said %}"
+    "{% set thought = said.split('</think>')[0].split('<think>')[-1].strip('\n') %}"
+    "{% set said = said.split('</think>')[-1].lstrip('\n') %}{% endif %}<|im_start|>{{ m['role'] }}\n"
+    "{% if m['role'] == 'assistant' %}{{ '<think>\n' + thought + '\n</think>\n\n' }}{% endif %}{{ said }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("form", ["numbered", "think", "tags"])
+@pytest.mark.parametrize("template", ["plain", "of a thinking model"])
+def test_every_format_is_proved_with_plain_and_thinking_templates(
+    tiny: BaseModel, sums: Dataset, tmp_path: Path, form: ReplyFormat, template: str
+) -> None:
+    """As Qwen 3's template, one takes the thought apart and asks for an empty one where replies have none."""
+    folder = tiny.folder
+    if template != "plain":
+        folder = Path(shutil.copytree(tiny.folder, tmp_path / "thinking"))
+        config = values.read_json(folder / "tokenizer_config.json")
+        values.write_json(folder / "tokenizer_config.json", {**config, "chat_template": THINKING})
+    prompts = Prompts(folder, jobs.INSTRUCTIONS[form], form)
+    trace = next(traces.read(sums.path))
+    example = masks.conforming(prompts, trace)
+    assert prompts.decode(list(example.tokens[example.prefix :])) == prompts.reply(trace)
+    empty = prompts.prefix(trace.prompt).endswith("</think>\n\n")
+    assert empty == (template != "plain" and form != "think")
+
+
+def test_a_format_that_a_model_is_not_told_of_is_refused(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
+    """Many templates drop the thoughts of a conversation: then what is taught is not what the template writes."""
+    dropping = "{{ m['content'].split('</think>')[-1].strip() if m['role'] == 'assistant' else m['content'] }}"
+    prompts = templated(tiny, tmp_path / "dropping", dropping)
+    trace = next(traces.read(sums.path))
+    assert masks.conforming(prompts, trace)
+    with pytest.raises(errors.Failed, match="chat template writes the conversation another way"):
+        masks.conforming(Prompts(tmp_path / "dropping", jobs.INSTRUCTION, "think"), trace)
+
+
+def test_a_trace_that_the_format_cannot_hold_is_named(tiny: BaseModel) -> None:
+    trace = Trace(prompt="Say it.", steps=(Step(i=1, type="compute", content="write </think> here"),), final_answer="b")
+    assert masks.conforming(Prompts(tiny.folder, jobs.INSTRUCTION), trace)
+    with pytest.raises(
+        errors.Invalid, match=f"trace {trace.id[:12]}: cannot write 'write </think> here' in the format 'think'"
+    ):
+        masks.conforming(Prompts(tiny.folder, jobs.INSTRUCTION, "think"), trace)
+
+
+def test_the_proof_follows_the_format(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
+    found = {form: prove(tiny, sums, tmp_path, form=form) for form in ("numbered", "think", "tags")}
+    assert len({facts["mask_digest"] for facts in found.values()}) == 3
+    assert found["think"]["trained_tokens"] > found["numbered"]["trained_tokens"]
 
 
 def test_traces_that_training_would_refuse_are_reported(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:

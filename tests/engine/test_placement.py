@@ -13,7 +13,7 @@ from tunix_rt import errors, estimates, jobs, traces, values
 from tunix_rt.datasets import Dataset
 from tunix_rt.engine import loss, packing, placement, weights
 from tunix_rt.engine.prompts import Example, Prompts
-from tunix_rt.jobs import Batch, Checkpoints, Compute, Full, Inputs, Lora, Mesh, Optimizer, TrainConfig, TrainJob
+from tunix_rt.jobs import Batch, Checkpoints, Compute, Full, Inputs, Lora, Mesh, Optimizer, TrainConfig, TrainJob, Validation
 from tunix_rt.models import BaseModel, shapes
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0.1.7 calls much that flax and jax now deprecate
@@ -87,7 +87,7 @@ def test_bfloat16_keeps_what_is_trained_in_float32(tiny: BaseModel, given: dict[
 FOUR = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
 
 
-def job_on(mesh: Mesh, tiny: BaseModel, sums: Dataset, cache: Path) -> tuple[TrainJob, Inputs]:
+def job_on(mesh: Mesh, tiny: BaseModel, sums: Dataset, unseen: Dataset, cache: Path) -> tuple[TrainJob, Inputs]:
     config = TrainConfig(
         name="t",
         model="tiny",
@@ -96,6 +96,7 @@ def job_on(mesh: Mesh, tiny: BaseModel, sums: Dataset, cache: Path) -> tuple[Tra
         batch=Batch(row_tokens=512, rows=4, accumulation=1),
         optimizer=Optimizer(learning_rate=0.01),
         checkpoints=Checkpoints(every_steps=2),
+        validation=Validation(dataset="tiny-sums-eval", every_steps=2),
     )
     asked = TrainJob(
         run_id="r",
@@ -103,18 +104,20 @@ def job_on(mesh: Mesh, tiny: BaseModel, sums: Dataset, cache: Path) -> tuple[Tra
         model_digest=tiny.digest,
         dataset="tiny-sums",
         dataset_digest=sums.manifest.digest,
+        validation_digest=unseen.manifest.digest,
         mesh=mesh,
         device="cpu",
     )
-    return asked, Inputs(model=tiny.folder, dataset=sums.path.parent, compile_cache=cache)
+    here = {"dataset": sums.path.parent, "validation": unseen.path.parent, "compile_cache": cache}
+    return asked, Inputs(model=tiny.folder, **here)
 
 
 def test_four_devices_train_what_one_does_and_resume_from_sharded_checkpoints(
-    tiny: BaseModel, sums: Dataset, compile_cache: Path, tmp_path: Path
+    tiny: BaseModel, sums: Dataset, unseen_sums: Dataset, compile_cache: Path, tmp_path: Path
 ) -> None:
     found = {}
     for name, mesh in (("one", Mesh()), ("four", Mesh(fsdp=2, tp=2))):
-        asked, inputs = job_on(mesh, tiny, sums, compile_cache)
+        asked, inputs = job_on(mesh, tiny, sums, unseen_sums, compile_cache)
         folder = tmp_path / name
         folder.mkdir()
         for steps in (2, None):  # the second attempt goes on from the checkpoint of the first
@@ -124,15 +127,18 @@ def test_four_devices_train_what_one_does_and_resume_from_sharded_checkpoints(
         assert [row["kind"] for _, row in values.read_jsonl(folder / "events.jsonl")].count("resumed") == 1
     for one, four in zip(found["one"], found["four"], strict=True):
         assert four["loss"] == pytest.approx(one["loss"], abs=1e-3)
-        assert four["tokens"] == one["tokens"]
+        assert (four["tokens"], four["examples"]) == (one["tokens"], one["examples"])
+        assert four.get("eval_loss") == (pytest.approx(one["eval_loss"], abs=1e-3) if "eval_loss" in one else None)
     assert len(found["four"]) == 4
+    best = {name: min((row["eval_loss"], row["step"]) for row in rows if "eval_loss" in row) for name, rows in found.items()}
+    assert best["one"][1] == best["four"][1]
 
 
 def test_a_mesh_that_cannot_be_is_refused_by_name() -> None:
     with pytest.raises(errors.Missing, match="needs 4096 devices"):
-        placement.check(Mesh(fsdp=4096), Batch())
+        placement.check(Mesh(fsdp=4096), Batch(), LORA)
     with pytest.raises(errors.Missing, match="there are 1"):
-        placement.check(Mesh(fsdp=2), Batch(rows=4))
+        placement.check(Mesh(fsdp=2), Batch(rows=4), LORA)
 
 
 # ── estimates ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from tunix_rt import runs, store
 from tunix_rt.launchers import shim
 from tunix_rt.launchers.handles import Handle, Status
@@ -62,7 +64,21 @@ class Unfenced(Remembering):
         return super()._held()
 
 
-BUILDS: dict[str, type[Worker]] = {"blind": Blind, "remembering": Remembering, "unfenced": Unfenced}
+class OldestFirst(Worker):
+    """Does not look at priorities."""
+
+    def claim(self) -> bool:
+        with self._store.reading() as connection:
+            self._only = connection.scalar(select(RUNS.c.run_id).where(RUNS.c.state == "queued").order_by(RUNS.c.seq).limit(1))
+        return super().claim()
+
+
+BUILDS: dict[str, type[Worker]] = {
+    "blind": Blind,
+    "remembering": Remembering,
+    "unfenced": Unfenced,
+    "oldest first": OldestFirst,
+}
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tunix_rt.worker", "psycopg"])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import measured
+import counted
 from tunix_rt import errors
 from tunix_rt.store import Artifacts, Store, artifacts
 
@@ -91,7 +91,7 @@ def test_a_kill_while_storing_never_leaves_wrong_content(tmp_path: Path) -> None
 @pytest.mark.long
 def test_two_hundred_kills_while_storing_never_leave_wrong_content(tmp_path: Path) -> None:
     wrong = wrong_after_kills(tmp_path, HONEST, 200)
-    measured.keep("artifact-kills", "D7", kills=200, wrong=wrong)
+    counted.record("artifact-kills", "D7", kills=200, wrong=wrong)
     assert wrong == 0
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 
 from tunix_rt import errors, store
 from tunix_rt.settings import Settings
-from tunix_rt.store import Store, clock, migrating
+from tunix_rt.store import Store, clock, engines, migrating
 from tunix_rt.traces import stored
 
 ROW = {"id": "a" * 64, "content": b"x" * 16, "source": "cli", "created": datetime.now(UTC), "body": "{}"}
@@ -121,6 +122,24 @@ def test_a_server_that_does_not_answer_is_explained_without_the_password(tmp_pat
     with pytest.raises(errors.Unavailable, match="cannot be used") as found:
         store.open_store(Settings(home=tmp_path, database=address))
     assert "secret" not in str(found.value.as_dict())
+
+
+@pytest.mark.parametrize("idle", [0.0, 3600.0])
+def test_a_connection_that_was_lost_is_replaced(
+    home: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch, idle: float
+) -> None:
+    """At once when it has lain idle; else, and that is the control, one request finds out for those after it."""
+    monkeypatch.setattr(engines, "IDLE_SECONDS", idle)
+    opened = store.open_store(home("postgresql"))
+    assert rows(opened) == 0
+    with opened.unit_of_work() as connection:
+        others = "pid <> pg_backend_pid() AND datname = current_database()"
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+    if idle:
+        with pytest.raises(errors.Unavailable):
+            rows(opened)
+    assert rows(opened) == 0
+    opened.close()
 
 
 def test_a_file_that_is_no_database_is_explained(tmp_path: Path) -> None:

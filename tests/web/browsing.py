@@ -11,6 +11,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tunix_rt import access, errors, values
+from tunix_rt.api import serving
 from tunix_rt.settings import Settings
 
 FLAGS = (
@@ -33,8 +34,8 @@ def chromium() -> Iterator[Browser]:
 class Served:
     """`tunix-rt serve` in a process of its own; it can be stopped and started again at the same port."""
 
-    def __init__(self, settings: Settings, *, worker: bool = False) -> None:
-        self.settings, self._worker = settings, worker
+    def __init__(self, settings: Settings, *, worker: bool = False, options: tuple[str, ...] = ()) -> None:
+        self.settings, self._options = settings, (*options, *(() if worker else ("--no-worker",)))
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.start()
@@ -43,13 +44,13 @@ class Served:
         command = [sys.executable, "-m", "tunix_rt.cli", "serve", "--port", str(self.port), "--home", str(self.settings.home)]
         self.settings.home.mkdir(parents=True, exist_ok=True)
         log = (self.settings.home / "serve.log").open("ab")
-        self._process = subprocess.Popen([*command, *(() if self._worker else ("--no-worker",))], stderr=log)
+        self._process = subprocess.Popen([*command, *self._options], stderr=log)
         log.close()
         end = time.monotonic() + 60
         while time.monotonic() < end and self._process.poll() is None:
             with suppress(errors.Mistake, httpx.TransportError):
-                found = values.read_json(self.settings.home / "serve.json")
-                if found["pid"] == self._process.pid:  # another server may have announced itself here
+                told = map(values.read_json, (self.settings.home / serving.FOLDER).glob("*.json"))
+                for found in (one for one in told if one["pid"] == self._process.pid):  # others may serve this workspace too
                     self.base = found["url"]
                     httpx.get(f"{self.base}/healthz")
                     self.port = int(self.base.rpartition(":")[2])

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
-from tunix_rt import datasets, evidence, jobs, models, runs, scoring, store, traces, values
+from tunix_rt import datasets, evidence, jobs, models, registry, runs, scoring, store, sweeps, traces, values
 from tunix_rt.jobs import Batch, GenerateJob, Lora, TrainConfig, TrainJob
-from tunix_rt.launchers.handles import Exit, Handle, Status
+from tunix_rt.launchers.handles import Exit, Handle, Status, Why
 from tunix_rt.runs import EvalSpec, ProbeSpec, Run, TrainSpec
 from tunix_rt.settings import Settings
 from tunix_rt.store import Store
@@ -55,7 +55,7 @@ class Recorded:
         job, _ = jobs.read(handle.folder)
         return Exit(70, "exception") if isinstance(job, jobs.ProbeJob) else Exit(0, "completed")
 
-    def cancel(self, handle: Handle) -> None: ...
+    def cancel(self, handle: Handle, why: Why = "cancelled") -> None: ...
 
     def reap(self, handle: Handle) -> bool:  # noqa: ARG002
         return True
@@ -82,6 +82,11 @@ def _trained(folder: Path, job: TrainJob) -> None:
     events.emit("plan", steps=16, examples=64, tokens=6_400)
     events.emit("phase", name="training")
     values.write_jsonl(folder / "metrics.jsonl", rows)
+    trained_result(folder, job, rows)
+
+
+def trained_result(folder: Path, job: TrainJob, rows: list[dict[str, Any]]) -> None:
+    """The adapter and the facts that a training with these metrics leaves."""
     values.write_bytes(folder / "adapter" / "adapter.safetensors", ADAPTER)
     values.write_json(
         folder / "adapter" / "adapter_config.json",
@@ -91,7 +96,7 @@ def _trained(folder: Path, job: TrainJob) -> None:
     result = {
         "adapter_digest": values.sha256(ADAPTER),
         "mask_digest": values.sha256(b"masks"),
-        "steps": 16,
+        "steps": len(rows),
         "loss": rows[-1]["loss"],
         "first_loss": rows[0]["loss"],
         "examples": 64,
@@ -152,10 +157,12 @@ def _filled(settings: Settings, opened: Store, worker: Worker) -> dict[str, str]
     train = run(settings, opened, worker, TrainSpec(config=config("first"), dataset="tiny-sums"))
     other = run(settings, opened, worker, TrainSpec(config=config("second", rank=8), dataset="tiny-sums"))
     failed = run(settings, opened, worker, ProbeSpec(how="exception"))
+    sweep = swept(settings, opened, worker)
     evaluations = {}
     for key, facts in (("base", {}), ("tuned", tuned(settings, train)), ("other", tuned(settings, other))):
         made = run(settings, opened, worker, EvalSpec(model="tiny", evalset="tiny-sums-eval", **facts))
         evaluations[key] = Path(made.folder).name
+    _promoted(settings, opened, train, evaluations["base"])
     with opened.unit_of_work() as connection:
         queued = runs.submit(connection, runs.resolve(settings, ProbeSpec(how="hang")))
     return {
@@ -163,10 +170,44 @@ def _filled(settings: Settings, opened: Store, worker: Worker) -> dict[str, str]
         "second": other.run_id,
         "failed": failed.run_id,
         "queued": queued.run_id,
+        "sweep": sweep,
         "trace": wrong.id,
         "sum": sums[0].id,
         **evaluations,
     }
+
+
+def _promoted(settings: Settings, opened: Store, made: Run, base: str) -> None:
+    """Version 1 of the model `summer`, its champion."""
+    trained = runs.load(made.dir(settings))
+    decided = registry.decide(settings, trained, registry.Criterion(baseline=base))
+    admission = registry.admit(settings, trained, decided, None)
+    content = registry.keep(settings, trained)
+    with opened.unit_of_work() as connection:
+        registry.record(connection, settings, "summer", content, admission, who="ada", alias="champion")
+
+
+def swept(settings: Settings, opened: Store, worker: Worker) -> str:
+    """A finished sweep of four trials."""
+    for name in ("tiny-sums-val", "tiny-sums-test"):
+        datasets.build(datasets.recipe(name), settings.datasets / name)
+    asked = {
+        "name": "ranks",
+        "config": config("first").model_dump(mode="json"),
+        "dataset": "tiny-sums",
+        "val": {"evalset": "tiny-sums-val"},
+        "test": {"evalset": "tiny-sums-test"},
+        "budget": {"trials": 4},
+        "space": {
+            "tuning.method": {"kind": "choice", "values": ["lora", "full"]},
+            "tuning.rank": {"kind": "choice", "values": [2, 4, 8], "when": {"tuning.method": ["lora"]}},
+            "optimizer.learning_rate": {"kind": "loguniform", "low": 1e-4, "high": 1e-2},
+        },
+    }
+    with opened.unit_of_work() as connection:
+        found = sweeps.start(connection, sweeps.resolve(settings, sweeps.parse(asked, source="sweep")))
+    worker.work(lambda: False, once=True)
+    return found.sweep_id
 
 
 def config(name: str, rank: int = 4) -> TrainConfig:

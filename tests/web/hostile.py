@@ -4,7 +4,7 @@ from pathlib import Path
 
 import filled
 
-from tunix_rt import datasets, runs, store
+from tunix_rt import datasets, registry, runs, store
 from tunix_rt.runs import ProbeSpec
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Step, Trace, stored
@@ -70,6 +70,11 @@ def fill(settings: Settings) -> dict[str, str]:
     tuned = filled.tuned(settings, made) | {"tuned_by": PAYLOADS[2]}
     other = filled.run(settings, opened, worker, runs.EvalSpec(model="tiny", evalset="tiny-sums-eval", **tuned))
     failed = filled.run(settings, opened, worker, ProbeSpec(how="exception"))
+    trained, reason = runs.load(made.dir(settings)), " ".join(PAYLOADS)[:1_000]
+    admission = registry.admit(settings, trained, None, reason, forced=True)
+    content = registry.keep(settings, trained)
+    with opened.unit_of_work() as connection:
+        registry.record(connection, settings, "bad", content, admission, who=PAYLOADS[0][:64], reason=reason)
     worker.close()
     opened.close()
     ids = {"run": made.run_id, "failed": failed.run_id, "trace": rows[0].id, "second": rows[1].id}

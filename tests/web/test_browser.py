@@ -31,7 +31,7 @@ def violations(page: Page, theme: str, rules: dict[str, Any]) -> list[str]:
 
 def test_axe_finds_nothing_on_any_page_in_either_theme(watched: Watched, lab: Lab) -> None:
     found: list[str] = []
-    for address in addresses(lab.ids):
+    for address in (*addresses(lab.ids), "/api"):
         page = watched.goto(address)
         found += violations(page, "light", ALL) + violations(page, "dark", COLOURS)
     assert not found, "\n".join(found)
@@ -48,7 +48,7 @@ def test_no_page_is_wider_than_a_phone(watched: Watched, lab: Lab) -> None:
     watched.page.set_viewport_size({"width": 390, "height": 780})
     wide = [
         address
-        for address in addresses(lab.ids)
+        for address in (*addresses(lab.ids), "/api")
         if watched.goto(address).evaluate("document.documentElement.scrollWidth > innerWidth")
     ]
     assert wide == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from seen import Page, Pages
 
 from tunix_rt import datasets, errors, runs
-from tunix_rt.jobs import TrainConfig, read_config
+from tunix_rt.jobs import TrainConfig, config_text, read_config
 from tunix_rt.runs import ProbeSpec, TrainSpec
 from tunix_rt.traces import Step, Trace, stored
 from tunix_rt.web import run_form, trace_form
@@ -225,7 +225,7 @@ def test_a_run_that_does_not_fit_says_why(pages: Pages, change: dict[str, str], 
 def test_the_form_holds_the_whole_schema_and_its_file_reads_back(tmp_path: Path) -> None:
     config = TrainConfig(name="a", model="tiny", instruction='say "it"\n\\ once', steps=3, optimizer={"learning_rate": 0.01})  # type: ignore[arg-type]
     path = tmp_path / "a.toml"
-    path.write_text(run_form.as_toml(config))
+    path.write_text(config_text(config))
     assert read_config(path) == config
     names = {field.name for group in run_form.groups({}, ()) for field in group.fields}
     assert set(run_form.flat(config.model_dump(mode="json"))) <= names

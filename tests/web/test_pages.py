@@ -1,18 +1,20 @@
 """Every page, asked for as a browser does: what it shows, where it leads, and what it says to nonsense."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import filled
 import pytest
 from fastapi import FastAPI
 from filled import Lab
 from seen import HTML, Pages
 
 import asking
-from tunix_rt import access, api
+from tunix_rt import access, api, web
 from tunix_rt.api.guard import paths
 from tunix_rt.api.policy import POLICY
+from tunix_rt.settings import Settings
 from tunix_rt.web import app as web_app
 from tunix_rt.web import assets
 from tunix_rt.web.policy import PAGES
@@ -45,6 +47,9 @@ def addresses(ids: dict[str, str]) -> list[str]:
         f"/runs/{ids['queued']}",
         f"/runs/{run}/log",
         f"/runs/{run}/config?against={ids['second']}",
+        "/sweeps",
+        f"/sweeps/{ids['sweep']}",
+        f"/sweeps/{ids['sweep']}?range=tuning.method:0:0&range=optimizer.learning_rate:0:0.5",
         "/leaderboard",
         "/evaluations/new",
         f"/evaluations/{ids['tuned']}?outcome=correct",
@@ -52,6 +57,10 @@ def addresses(ids: dict[str, str]) -> list[str]:
         f"/compare?run={ids['tuned']}&run={ids['other']}",
         f"/compare/items?run={run}&show=fixed",
         "/models",
+        "/models/summer/1?check=1",
+        f"/runs/{run}/promote",
+        f"/runs/{run}/promote?baseline={ids['base']}",
+        f"/runs/{ids['second']}/promote?baseline={ids['tuned']}",
         "/evidence",
         f"/evidence/{run}?depth=1",
     ]
@@ -72,6 +81,17 @@ def test_every_page_stands_alone_and_shows_its_command(pages: Pages, lab: Lab) -
         assert page.one("#command").text().startswith(("tunix-rt ", "curl ")), address
         assert page.all("[style], style, script:not([src]):not([type='application/json'])") == [], address
         assert page.answer.headers["cache-control"] == "no-store"
+
+
+def test_every_page_answers_on_postgresql_too(home: Callable[[str], Settings]) -> None:
+    settings = home("postgresql")
+    ids = filled.fill(settings)
+    app = web.make(settings)
+    pages = Pages(asking.owner(app))
+    answers = {address: pages.get(address) for address in addresses(ids)}
+    found = {address: page.text() for address, page in answers.items() if page.status != 200 or not page.one("h1").text()}
+    filled.closed(app)
+    assert found == {}
 
 
 def test_no_link_is_dead(pages: Pages, lab: Lab) -> None:

@@ -34,7 +34,7 @@ def addresses(ids: dict[str, str]) -> list[str]:
         *shown, f"/traces/{ids['trace']}/vs/{ids['second']}", "/datasets/tiny-sums", "/datasets/build?recipe=tiny-sums",
         f"/runs/{run}", f"/runs/{ids['failed']}", f"/runs/{run}/log", f"/runs/{run}/config", f"/runs/new?like={run}",
         f"/evaluations/{tuned}", f"/evaluations/{tuned}?outcome=wrong", f"/compare?run={base}&run={tuned}",
-        f"/compare/items?run={base}&run={tuned}&show=both+wrong",
+        f"/compare/items?run={base}&run={tuned}&show=both+wrong", "/models/bad/1", f"/runs/{run}/promote?baseline={base}",
     ]  # fmt: skip
 
 

@@ -14,7 +14,20 @@ from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from tunix_rt import errors, store
-from tunix_rt.api import datasets, evaluations, health, reference, replies, runs, traces
+from tunix_rt.api import (
+    datasets,
+    decisions,
+    evaluations,
+    evidence,
+    health,
+    models,
+    reference,
+    replies,
+    rescores,
+    runs,
+    sweeps,
+    traces,
+)
 from tunix_rt.api.guard import Guard
 from tunix_rt.api.policy import POLICY, Rule
 from tunix_rt.api.service import Bound, Service
@@ -83,6 +96,7 @@ def document() -> dict[str, Any]:
 def routes() -> list[BaseRoute]:
     """Those asked for most come first."""
     routers = (
-        traces.router, runs.router, datasets.router, evaluations.router, evaluations.pairs, health.router, reference.router,
+        traces.router, runs.router, datasets.router, evaluations.router, rescores.router, evaluations.pairs, decisions.router,
+        decisions.gates, sweeps.router, models.router, evidence.router, health.router, reference.router,
     )  # fmt: skip
     return [route for router in routers for route in router.routes]

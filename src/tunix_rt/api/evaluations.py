@@ -15,10 +15,10 @@ from tunix_rt.api.replies import Shown, encoded, page, reply
 from tunix_rt.api.runs import RUN_ID, RunDocument, queued
 from tunix_rt.api.service import Here
 from tunix_rt.comparisons import Comparison, EvaluationSummary
-from tunix_rt.jobs import Device, FolderName
+from tunix_rt.jobs import MANY_ARE_DRAWN, Device, Drawn, FolderName
 from tunix_rt.runs import EvalSpec
 from tunix_rt.runs.specs import Name, Tokens
-from tunix_rt.scoring import Prediction, ScoreRow
+from tunix_rt.scoring import Prediction, ReplyFormat, ScoreRow
 from tunix_rt.settings import Settings
 
 router = APIRouter(prefix="/api/evaluations", tags=["evaluations"], route_class=Route)
@@ -46,20 +46,23 @@ class ScorePage(Shown):
     next: str | None
 
 
-class ToEvaluate(Shown):
-    """A base `model`, or what the finished run `run_id` made of one: give either."""
+class ToEvaluate(Drawn, Shown):
+    """A base `model`, or what the finished run `run_id` made of one: give either. `format` is a base model's; a run is asked
+    as it was trained."""
 
     model_config = ConfigDict(
         json_schema_extra={
+            "allOf": [MANY_ARE_DRAWN],
             "oneOf": [
-                {"required": [given], "properties": {given: {"type": "string"}, other: {"type": "null"}}}
-                for given, other in (("model", "run_id"), ("run_id", "model"))
-            ]
+                {"required": [given], "properties": {given: {"type": "string"}, **{name: {"type": "null"} for name in others}}}
+                for given, others in (("model", ("run_id",)), ("run_id", ("model", "format")))
+            ],
         }
     )
     model: Name | None = None
     run_id: Annotated[str, Field(pattern=RUN_ID)] | None = None
     evalset: FolderName
+    format: ReplyFormat | None = None
     limit: int | None = Field(default=None, ge=1)
     max_new_tokens: Tokens = 160
     device: Device = "auto"
@@ -114,50 +117,52 @@ def create(here: Here, asked: Annotated[ToEvaluate, Body()]) -> Response:
 def _spec(settings: Settings, asked: ToEvaluate) -> EvalSpec:
     if (asked.model is None) == (asked.run_id is None):
         raise errors.Invalid("give either 'model' or 'run_id'.", field="model")
-    rest = asked.model_dump(exclude={"model", "run_id"})
+    rest = asked.model_dump(exclude={"model", "run_id", "format"})
     if asked.run_id is None:
-        return EvalSpec(model=str(asked.model), **rest)
+        return EvalSpec(model=str(asked.model), format=asked.format or "numbered", **rest)
+    if asked.format is not None:
+        raise errors.Invalid("'format' is of a base model; a run is asked in the one it was trained in.", field="format")
     folder = settings.runs / asked.run_id
     if not (folder / "run.json").is_file():
         raise errors.NotFound(f"no finished run {asked.run_id!r}.", run=asked.run_id)
     run = runs.load(folder)
     about = {"run_id": run.run_id, "adapter_digest": run.adapter_digest, "tuned_by": run.name, "model_digest": run.model_digest}
-    return EvalSpec(model=run.model, **about, **rest)
+    return EvalSpec(model=run.model, **about, **runs.posed(run)._asdict(), **rest)
 
 
 @router.get("/{evaluation_id}", response_model=EvaluationSummary, summary="One evaluation")
 def get(here: Here, evaluation_id: EvaluationId) -> Response:
     """Counts, intervals, and by what it was made."""
-    return reply(_summary(_folder(here.settings, evaluation_id)).model_dump(mode="json"))
+    return reply(_summary(folder_of(here.settings, evaluation_id)).model_dump(mode="json"))
 
 
 @router.get("/{evaluation_id}/predictions", response_model=PredictionPage, summary="What the model said, item by item")
 def predictions(here: Here, evaluation_id: EvaluationId, after: Offset = None, limit: Limit = 50) -> Response:
     """Prompt, whole output, the answer that was read from it."""
-    return _lines(_folder(here.settings, evaluation_id) / "predictions.jsonl", after, limit)
+    return lines_of(folder_of(here.settings, evaluation_id) / "predictions.jsonl", after, limit)
 
 
 @router.get("/{evaluation_id}/scores", response_model=ScorePage, summary="How each item was judged")
 def scores(here: Here, evaluation_id: EvaluationId, after: Offset = None, limit: Limit = 50) -> Response:
     """By the strict and by the lenient reading."""
-    return _lines(_folder(here.settings, evaluation_id) / "scores.jsonl", after, limit)
+    return lines_of(folder_of(here.settings, evaluation_id) / "scores.jsonl", after, limit)
 
 
 @pairs.post("", response_model=Comparison, summary="Is the candidate better?")
 def compare(here: Here, asked: Annotated[ToCompare, Body()]) -> Response:
     """Two evaluations of the same items, in pairs; nothing is kept."""
-    baseline = comparisons.load(_folder(here.settings, asked.baseline))
-    candidate = comparisons.load(_folder(here.settings, asked.candidate))
+    baseline = comparisons.load(folder_of(here.settings, asked.baseline))
+    candidate = comparisons.load(folder_of(here.settings, asked.candidate))
     with here.heavy():
         return reply(comparisons.compare(baseline, candidate, asked.margin).model_dump(mode="json"))
 
 
-def _lines(path: Path, after: str | None, limit: int) -> Response:
+def lines_of(path: Path, after: str | None, limit: int) -> Response:
     found = values.read_lines(path, int(after or 0), limit)
     return page(found.lines, found.next if found.more else None)
 
 
-def _folder(settings: Settings, evaluation_id: str) -> Path:
+def folder_of(settings: Settings, evaluation_id: str) -> Path:
     folder = settings.evals / evaluation_id
     if not (folder / "summary.json").is_file():
         raise errors.NotFound(f"no finished evaluation {evaluation_id!r}.", evaluation=evaluation_id)

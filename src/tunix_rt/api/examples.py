@@ -38,6 +38,23 @@ _RUN: dict[str, Any] = {
     "ended": None,
     "result": None,
 }
+_RESCORED = {
+    "evaluation_id": "0123456789abcdef",
+    "scorer": "numeric",
+    "scorer_digest": _ID,
+    "n": 200,
+    "skipped": 12,
+    "refused": 0,
+    "correct": 150,
+    "wrong": 40,
+    "unparseable": 10,
+    "truncated": 0,
+    "accuracy": 0.75,
+    "ci95": [0.69, 0.81],
+    "groups": 40,
+    "ci95_clustered": [0.67, 0.82],
+    "measures": {},
+}
 _CHECKED = {
     "line": 1,
     "id": _ID,
@@ -49,6 +66,28 @@ _CHECKED = {
     ],
     "answer": {"verdict": "ok", "kind": None, "expected": None, "got": None},
 }
+_VERSION: dict[str, Any] = {
+    "name": "tiny-sums",
+    "version": 2,
+    "digest": _ID,
+    "aliases": ["champion"],
+    "created": _WHEN,
+    "who": "owner",
+    "standing": "passed",
+    "reason": None,
+    "decision": "pass",
+    "run_id": _RUN_ID,
+    "method": "lora",
+    "model": "tiny",
+    "model_digest": _ID,
+    "dataset": "tiny-sums",
+    "dataset_digest": _ID,
+    "config_digest": _ID,
+    "adapter_digest": _ID,
+    "bytes": 27_440,
+}
+_GATE = {"run_id": _RUN_ID, "baseline": "main", "margin": 0.05}
+_MODEL = {"name": "tiny-sums", "created": _WHEN, "versions": 2, "newest": 2, "aliases": {"champion": 2}}
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/traces"): {"body": TRACE, "answer": _STORED},
@@ -76,11 +115,27 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         },
     },
     ("GET", "/api/datasets/{name}/leak"): {"parameters": {"name": "tiny-sums", "held_out": "tiny-sums-eval"}},
+    ("GET", "/api/models"): {"answer": {"data": [_MODEL], "next": None}},
+    ("POST", "/api/models/gate"): {"body": _GATE},
+    ("GET", "/api/models/{name}/versions"): {"answer": {"data": [_VERSION], "next": None}},
+    ("POST", "/api/models/{name}/versions"): {"body": _GATE | {"alias": "champion"}, "answer": _VERSION},
+    ("POST", "/api/models/{name}/forced"): {
+        "body": {"run_id": _RUN_ID, "reason": "shown at the fair"},
+        "answer": _VERSION | {"standing": "forced", "decision": None, "reason": "shown at the fair"},
+    },
+    ("GET", "/api/models/{name}/versions/{which}/check"): {"answer": {"ok": True, "problems": []}},
+    ("POST", "/api/models/{name}/aliases/{alias}"): {"body": {"version": "1"}, "answer": _VERSION | {"version": 1}},
+    ("POST", "/api/models/{name}/aliases/{alias}/rollback"): {"body": {"reason": "the new one is slow"}, "answer": _VERSION},
     ("POST", "/api/runs"): {"body": {"spec": {"kind": "probe", "seconds": 1.0}, "timeout": 60.0}, "answer": _RUN},
     ("GET", "/api/runs/{run_id}"): {"answer": _RUN},
     ("GET", "/api/runs/{run_id}/log"): {"answer": {"data": "step 1 loss 2.31\n", "next": 17}},
     ("POST", "/api/evaluations"): {"body": {"model": "tiny", "evalset": "tiny-sums-eval", "limit": 10}},
+    ("POST", "/api/sweeps"): {"body": {"recipe": "sweep_tiny"}},
+    ("POST", "/api/evaluations/{evaluation_id}/rescores"): {"body": {"name": "numeric", "relative": 0.01}, "answer": _RESCORED},
     ("POST", "/api/comparisons"): {"body": {"baseline": "0123456789abcdef", "candidate": "fedcba9876543210", "margin": 0.05}},
+    ("POST", "/api/baselines"): {"body": {"name": "release", "evaluation_id": "0123456789abcdef", "metric": "strict"}},
+    ("POST", "/api/gate"): {"body": {"candidate": "fedcba9876543210", "baseline": "release", "margin": 0.05}},
+    ("POST", "/api/evidence"): {"body": {"run_id": _RUN_ID}},
     ("GET", "/healthz"): {"answer": {"status": "ok"}},
     ("GET", "/api/whoami"): {"answer": {"name": "owner", "role": "admin"}},
 }

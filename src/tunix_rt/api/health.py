@@ -76,7 +76,7 @@ async def whoami(who: Who) -> Response:
 @router.post("/api/login-codes", response_model=Code, status_code=201, summary="A one-time code for a browser")
 async def login_code(here: Here, who: Who) -> Response:
     """Good once, for a minute: `tunix-rt open` gives it to the browser, which gets a cookie with the same rights."""
-    code = here.sessions.code(who)
+    code = await to_thread.run_sync(here.sessions.code, who)
     return reply({"code": code, "path": f"/login?code={code}", "seconds": CODE_SECONDS}, 201)
 
 

@@ -62,6 +62,11 @@ def style() -> Response:
     return Response((Path(__file__).with_name("reference.css")).read_bytes(), media_type="text/css")
 
 
+@router.get("/api/reference.svg", include_in_schema=False)
+async def mark() -> Response:
+    return Response((Path(__file__).with_name("reference.svg")).read_bytes(), media_type="image/svg+xml")
+
+
 def document(routes: list[BaseRoute], policy: Mapping[tuple[str, str], Rule]) -> dict[str, Any]:
     """The OpenAPI document of these routes."""
     made = get_openapi(title="tunix-rt", version=VERSION, description=ABOUT, routes=routes)
@@ -135,6 +140,7 @@ def _template() -> Any:
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  # only who opens the page pays for it
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["code"] = _with_code
     return environment.from_string(Path(__file__).with_name("reference.html").read_text(encoding="utf-8"))
 
 
@@ -208,6 +214,14 @@ def kind(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {kind(schema.get('items', {}))}"
     return str(schema.get("type", "anything"))
+
+
+def _with_code(text: str) -> str:
+    """What stands between backticks as `code`."""
+    from markupsafe import Markup, escape  # noqa: PLC0415  # as above
+
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(parts))
 
 
 def _pretty(example: Any) -> str:

@@ -64,7 +64,7 @@ class Service:
     ) -> None:
         self.settings, self.store, self.bound = settings, store, bound
         self.least_free, self.needs_worker = least_free, needs_worker
-        self.sessions = Sessions(store, access.owner_token(settings))
+        self.sessions = Sessions(store, access.owner_token(settings), settings.home)
         self.audit = Audit(settings.home / "audit.jsonl")
         self.measures = Measures(store)
         self.redact = Redactor(settings.home)

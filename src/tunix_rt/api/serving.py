@@ -3,6 +3,7 @@
 A bind that other machines can reach needs named tokens, and TLS or a named proxy that has it; without, it is refused.
 """
 
+import gc
 import ipaddress
 import os
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -26,6 +28,7 @@ from tunix_rt.store import clock
 HEADER_BYTES = 16_384
 KEEP_ALIVE_SECONDS = 30
 STOP_SECONDS = 10
+FOLDER = "servers"  # of the workspace: a file for each that runs
 
 
 class Wanted(NamedTuple):
@@ -128,14 +131,24 @@ def serve(settings: Settings, wanted: Wanted, listening: socket.socket, make: Ca
         ssl_certfile=wanted.certificate,
         ssl_keyfile=wanted.key,
     )
+    _settle()
     with _announced(settings, wanted, port):
         uvicorn.Server(config).run(sockets=[listening])
 
 
+def _settle() -> None:
+    """What was imported stays for good, and a batch of traces is many objects at once: without this, two thirds of the time
+    that reading a batch takes go into looking through both for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 10)
+
+
 @contextmanager
 def _announced(settings: Settings, wanted: Wanted, port: int) -> Iterator[None]:
-    """`serve.json` tells `tunix-rt open` where the service is and how to know it, for as long as it is there."""
-    path = settings.home / "serve.json"
+    """A file tells `tunix-rt open` where the service is and how to know it, for as long as it is there."""
+    path = settings.home / FOLDER / f"{port}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     certificate = str(wanted.certificate.absolute()) if wanted.certificate else None
     values.write_json(path, {"url": url(wanted, port), "pid": os.getpid(), "certificate": certificate})
     try:
@@ -152,20 +165,28 @@ def url(wanted: Wanted, port: int) -> str:
     return f"{'https' if wanted.tls else 'http'}://{host}:{port}"
 
 
-def announced(settings: Settings) -> str:
-    """The address of the workspace's running service; `errors.NotFound` when none runs."""
-    return str(_told(settings)["url"])
+class Announced(NamedTuple):
+    """Where a service of the workspace is; with TLS, the chain that it shows, whatever name it was made out to."""
+
+    url: str
+    certificate: Path | None
 
 
-def certificate(settings: Settings) -> Path | None:
-    """The chain that the running service shows, whatever name it was made out to; None without TLS."""
-    found = _told(settings)["certificate"]
-    return Path(found) if found else None
+def announced(settings: Settings) -> Announced:
+    """The workspace's service, of several the one begun last that answers; `errors.NotFound` when none does."""
+    files = sorted((settings.home / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in files:
+        told: dict[str, Any] = values.read_json(path)
+        if _answers(told["url"]):
+            return Announced(told["url"], Path(told["certificate"]) if told["certificate"] else None)
+    raise errors.NotFound("no service runs in this workspace; start one with `tunix-rt serve`.")
 
 
-def _told(settings: Settings) -> dict[str, Any]:
-    path = settings.home / "serve.json"
-    if not path.is_file():
-        raise errors.NotFound("no service runs in this workspace; start one with `tunix-rt serve`.")
-    found: dict[str, Any] = values.read_json(path)
-    return found
+def _answers(address: str) -> bool:
+    """One that was killed leaves its file."""
+    place = urlsplit(address)
+    try:
+        socket.create_connection((str(place.hostname), place.port or 0), timeout=2).close()
+    except OSError:
+        return False
+    return True

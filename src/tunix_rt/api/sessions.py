@@ -1,7 +1,8 @@
 """From a token, a cookie or a one-time code to the principal that asks.
 
 A cookie holds the hash of the token it was given for, when it ends, and a keyed hash of both: it survives a restart of the
-server, and ends with its token. One-time codes live for a minute in memory.
+server, and ends with its token. A one-time code is a file that lives for a minute: whoever of a workspace's servers removes it
+has swapped it, so a browser may be let in by another server than the one that made its code.
 """
 
 import hashlib
@@ -9,17 +10,20 @@ import hmac
 import secrets
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
-from tunix_rt import access
+from tunix_rt import access, errors, values
 from tunix_rt.access import Principal
+from tunix_rt.api.replies import Denied
 from tunix_rt.store import Store
 
 COOKIE = "tunix_rt"
 CODE_SECONDS = 60.0
 COOKIE_SECONDS = 7 * 86_400
 REMEMBERED_SECONDS = 5.0  # for how long a named token is believed without asking the database: how late a revocation may be
-_MOST = 1_000  # codes and remembered tokens that are kept
+_MOST = 1_000  # remembered tokens that are kept, and codes that wait
 
 
 class Kept(NamedTuple):
@@ -30,12 +34,12 @@ class Kept(NamedTuple):
 class Sessions:
     """Every method may be called from any thread."""
 
-    def __init__(self, store: Store, owner_token: str) -> None:
+    def __init__(self, store: Store, owner_token: str, home: Path) -> None:
         self._store = store
+        self._codes = home / "login-codes"
         self._owner = Principal(access.OWNER, "admin", access.hashed(owner_token))
         self._secret = hashlib.sha256(b"tunix-rt cookie " + owner_token.encode()).digest()
         self._lock = threading.Lock()
-        self._codes: dict[str, Kept] = {}
         self._known: dict[str, Kept] = {}
 
     def remembered(self, key: str) -> Principal | None:
@@ -57,21 +61,37 @@ class Sessions:
         return principal
 
     def code(self, principal: Principal) -> str:
-        """A code that `swapped` takes once, within a minute."""
+        """A code that `swapped` takes once, within a minute; `Denied` (429) when too many wait."""
+        self._codes.mkdir(mode=0o700, exist_ok=True)
+        if len(self._waiting()) >= _MOST:
+            raise Denied(429, "busy", "too many login codes wait; ask again in a minute.", {"Retry-After": "60"})
         made = secrets.token_urlsafe(32)
-        with self._lock:
-            _bounded(self._codes)
-            self._codes[access.hashed(made)] = Kept(time.monotonic() + CODE_SECONDS, principal)
+        values.write_json(self._codes / access.hashed(made), {"key": principal.key, "until": time.time() + CODE_SECONDS})
         return made
 
     def swapped(self, code: str) -> str | None:
         """The cookie for a code; None when it was used before, is too old or never was."""
-        with self._lock:
-            kept = self._codes.pop(access.hashed(code), None)
-        if kept is None or kept.until < time.monotonic():
+        path = self._codes / access.hashed(code)
+        try:
+            kept = values.read_json(path)
+            path.unlink()  # fails for all but one of those who read it
+        except (errors.NotFound, FileNotFoundError):
+            return None
+        if kept["until"] < time.time():
             return None
         expires = int(time.time()) + COOKIE_SECONDS
-        return f"{kept.principal.key}.{expires}.{self._mac(kept.principal.key, expires)}"
+        return f"{kept['key']}.{expires}.{self._mac(kept['key'], expires)}"
+
+    def _waiting(self) -> list[Path]:
+        """The codes that are still good, or are being written; the others are removed."""
+        waiting = []
+        for path in self._codes.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime + CODE_SECONDS < time.time():
+                    path.unlink()
+                else:
+                    waiting.append(path)
+        return waiting
 
     def key_of(self, cookie: str) -> str | None:
         """The hash of the token a cookie was given for; None for one that is not ours or has ended."""

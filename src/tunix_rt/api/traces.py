@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
 from tunix_rt import checking
 from tunix_rt.api.parsing import Route
-from tunix_rt.api.replies import Shown, encoded, page, reply, text
+from tunix_rt.api.replies import Shown, page, reply, text
 from tunix_rt.api.service import Here
 from tunix_rt.checking import Mode, TraceCheck
 from tunix_rt.traces import Trace, comparing, stored
@@ -144,5 +145,5 @@ def check_kept(
 
 def _line(row: Stored) -> bytes:
     """The trace's own text goes out as it was stored."""
-    head = encoded({"id": row.id, "source": row.source, "created": row.created.isoformat()})
+    head = orjson.dumps({"id": row.id, "source": row.source, "created": row.created})
     return head[:-1] + b',"trace":' + row.body.encode() + b"}"

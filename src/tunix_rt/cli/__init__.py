@@ -13,10 +13,13 @@ from tunix_rt.cli import (
     masks,
     models,
     prove,
+    registry,
     runs,
     scores,
     serve,
     store,
+    submission,
+    sweep,
     traces,
     train,
 )
@@ -24,5 +27,5 @@ from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "decide", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models",
-    "prove", "runs", "scores", "serve", "store", "traces", "train",
+    "prove", "registry", "runs", "scores", "serve", "store", "submission", "sweep", "traces", "train",
 ]  # fmt: skip

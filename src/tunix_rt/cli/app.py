@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from tunix_rt import errors
-from tunix_rt.cli.console import Surface
+from tunix_rt.cli.console import Surface, Terminated
 
 Home = Annotated[Path | None, typer.Option(envvar="TUNIX_RT_HOME", help="Workspace folder (default: ~/.tunix-rt).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -62,7 +62,7 @@ def noun(name: str, about: str) -> typer.Typer:
 
 def main() -> NoReturn:
     """Entry point. Exit codes: 0 done, 1 a mistake explained, 2 usage, 130 interrupted."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app(standalone_mode=True)
     except errors.Mistake as mistake:
@@ -83,5 +83,5 @@ def _report(mistake: errors.Mistake) -> NoReturn:
     sys.exit(mistake.exit_code)
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated

@@ -21,6 +21,10 @@ PLAIN_SECONDS = 15.0  # between two plain progress lines
 Update = Callable[[int, int, str], None]
 
 
+class Terminated(KeyboardInterrupt):
+    """The machine asked this command to go (SIGTERM). What does not care takes it for a Ctrl-C."""
+
+
 class Surface:
     """One invocation: where its workspace is, and whether its result is JSON."""
 

@@ -6,29 +6,54 @@ from typing import Annotated, Any
 
 import typer
 
-from tunix_rt import comparisons, errors, evals, models, runs, values
-from tunix_rt.cli import following, foreground
+from tunix_rt import comparisons, evals, models, runs, values
+from tunix_rt.cli import following, foreground, registering
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, interval, percent, table
 from tunix_rt.cli.data import obtain
 from tunix_rt.comparisons import Block, Comparison, Evaluation, OverSeeds, Row
 from tunix_rt.evals.looks import counted
-from tunix_rt.jobs import INSTRUCTION, Device, TrainJob, read
-from tunix_rt.runs import RESUMABLE, Trained
+from tunix_rt.jobs import INSTRUCTIONS, Device, Drawn
+from tunix_rt.runs import RESUMABLE, Posed, Trained
+from tunix_rt.scoring import ReplyFormat
 
 
 @command(app, "eval")
 def evaluate(
     surface: Surface,
-    what: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="A finished run (id or folder) or a base model.")],
+    what: Annotated[str, typer.Argument(metavar="RUN_OR_MODEL", help="A run (id or folder), a base model, or NAME[@WHICH].")],
     on: Annotated[str, typer.Option(help="Evaluation set: a dataset; a built-in recipe of that name is built if needed.")],
+    like: Annotated[str | None, typer.Option(metavar="RUN", help="Ask a base model as this run was trained.")] = None,
+    form: Annotated[
+        ReplyFormat | None, typer.Option("--format", help="What a base model is asked to write (default: numbered).")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only this many items, spread over the set.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer; a longer one counts as truncated.")] = 160,
+    temperature: Annotated[float, typer.Option(min=0.0, max=10.0, help="0 takes the best token; above, one is drawn.")] = 0.0,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Draw from the k best tokens.")] = None,
+    top_p: Annotated[float, typer.Option(max=1.0, help="Draw from the fewest tokens that hold this probability.")] = 1.0,
+    samples: Annotated[int, typer.Option(min=1, max=1024, help="Answers to each item; the first is scored.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to run; refused if absent.")] = "auto",
 ) -> None:
-    """Answer every item of an evaluation set and score the answers."""
-    run = None if what in models.known(surface.settings) else runs.find(surface.settings, what)
-    folder = evaluation(surface, run.model if run else what, run, on, limit=limit, max_new_tokens=max_new_tokens, device=device)
+    """Answer every item of an evaluation set and score the answers. `evals attempts` reads several samples of an item."""
+    run = None if what in models.known(surface.settings) else registering.trained(surface, what)
+    if run is not None and (like or form):
+        raise typer.BadParameter("a run is asked as it was trained", param_hint="--like" if like else "--format")
+    if like is not None and form is not None:
+        raise typer.BadParameter("the run says in which format", param_hint="--format")
+    drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "samples": samples, "seed": seed}
+    folder = evaluation(
+        surface,
+        run.model if run else what,
+        run,
+        on,
+        posed=_posed(registering.trained(surface, like) if like else run, form),
+        limit=limit,
+        max_new_tokens=max_new_tokens,
+        device=device,
+        drawn=Drawn.parse(drawn, source="command line"),
+    )
     summary = values.read_json(folder / "summary.json")
     surface.emit({**summary, "dir": str(folder)}, f"{describe(summary)}\n  folder {folder}")
 
@@ -39,21 +64,27 @@ def evaluation(
     run: Trained | None,
     evalset: str,
     *,
+    posed: Posed | None = None,
     limit: int | None = None,
     max_new_tokens: int = 160,
     device: Device = "auto",
+    drawn: Drawn = Drawn(),  # noqa: B008  # frozen
 ) -> Path:
-    """The folder of the evaluation, made now unless the same question was answered before."""
+    """The folder of the evaluation, made now unless the same question was answered before. `posed` is as the run was
+    trained, unless it is given."""
     items = obtain(surface, evalset)
     base = models.prepare(surface.settings, model, surface.say)
+    form, instruction = posed or _posed(run)
     asked = evals.question(
         base,
         items,
         run=run,
-        instruction=_instruction(run),
+        format=form,
+        instruction=instruction,
         limit=limit,
         max_new_tokens=max_new_tokens,
         device=device,
+        drawn=drawn,
     )
     what, folder = "tuned model" if run else "base model", surface.settings.evals / asked.evaluation_id
     if (folder / "summary.json").is_file():
@@ -71,13 +102,9 @@ def evaluation(
     return folder
 
 
-def _instruction(run: Trained | None) -> str:
-    if run is None:
-        return INSTRUCTION
-    job, _ = read(Path(run.dir))
-    if not isinstance(job, TrainJob):
-        raise errors.Invalid(f"{run.dir} holds no training run.")
-    return job.config.instruction
+def _posed(run: Trained | None, form: ReplyFormat | None = None) -> Posed:
+    """As the run was trained; a base model in the format, with the format's own instruction."""
+    return runs.posed(run) if run else Posed(form or "numbered", INSTRUCTIONS[form or "numbered"])
 
 
 def describe(summary: dict[str, Any]) -> str:

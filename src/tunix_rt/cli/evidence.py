@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tunix_rt import evidence, runs
+from tunix_rt import evidence
+from tunix_rt.cli import foreground
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, size
 from tunix_rt.evidence import Report, Sample
@@ -24,7 +25,7 @@ def pack(
     ] = None,
 ) -> None:
     """Pack a run, its data, both evaluations and their comparison into one deterministic zip."""
-    found = runs.find(surface.settings, run)
+    found = foreground.trained(surface, run)
     target = out or surface.settings.evidence / f"{found.run_id}.zip"
     manifest = evidence.pack_run(surface.settings, found, target, sign)
     data = {**manifest.model_dump(mode="json"), "bundle": str(target.absolute()), "bytes": target.stat().st_size}

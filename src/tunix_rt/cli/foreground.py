@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tunix_rt import errors, runs, store
-from tunix_rt.cli.console import Surface
-from tunix_rt.runs import ENDED, Run
+from tunix_rt.cli.console import Surface, Terminated
+from tunix_rt.runs import ENDED, Run, Trained
 from tunix_rt.store import Store
 from tunix_rt.worker import Worker
 
@@ -23,16 +23,34 @@ def ledger(surface: Surface) -> Iterator[Store]:
         opened.close()
 
 
+def trained(surface: Surface, name: str) -> Trained:
+    """The finished training run of that id, wherever it was told to lie, or in the folder of that path."""
+    try:
+        return runs.find(surface.settings, name)
+    except errors.NotFound as unknown:
+        with ledger(surface) as opened, opened.reading() as connection:
+            try:
+                run = runs.get(connection, name)
+            except errors.NotFound:
+                raise unknown from None
+    folder = run.dir(surface.settings)
+    if (folder / "run.json").is_file():
+        return runs.load(folder)
+    why = f"and {folder} holds it no more; name its folder" if run.state == "completed" else "so there is nothing to use"
+    raise errors.NotFound(f"run {name} is {run.state}, {why}.", run=name, state=run.state)
+
+
 def finish(surface: Surface, opened: Store, run_id: str, follow: Callable[[], None] = lambda: None) -> Run:
     """Work on the run, or watch whoever does, until it has ended; a run that did not complete raises what ended it.
 
-    Ctrl-C cancels the run and raises `errors.Interrupted` once its processes are gone.
+    Ctrl-C cancels the run, SIGTERM preempts it; both raise `errors.Interrupted` once its processes are gone.
     """
     worker = Worker(surface.settings, opened, only=run_id)
     try:
         run = _until_ended(opened, worker, run_id, follow)
     except KeyboardInterrupt as interrupt:
-        run = _cancelled(surface, opened, worker, run_id)
+        stop = _preempted if isinstance(interrupt, Terminated) else _cancelled
+        run = stop(surface, opened, worker, run_id)
         raise errors.Interrupted(
             f"stopped; what was finished is in {run.dir(surface.settings)}. `tunix-rt runs resume {run_id}` goes on.",
             run=run_id,
@@ -55,6 +73,11 @@ def _until_ended(opened: Store, worker: Worker, run_id: str, follow: Callable[[]
         if not worker.step():
             follow()
             time.sleep(POLL_SECONDS)
+
+
+def _preempted(surface: Surface, opened: Store, worker: Worker, run_id: str) -> Run:
+    surface.say("told to go: the step under way ends and a checkpoint is written")
+    return _until_ended(opened, worker, run_id, worker.preempt)
 
 
 def _cancelled(surface: Surface, opened: Store, worker: Worker, run_id: str) -> Run:

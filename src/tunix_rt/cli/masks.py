@@ -31,6 +31,7 @@ def show_masks(
         model_digest=base.digest,
         dataset=data.manifest.name,
         dataset_digest=data.manifest.digest,
+        format=chosen.format,
         instruction=chosen.instruction,
         row_tokens=chosen.batch.row_tokens,
     )

@@ -1,4 +1,4 @@
-"""`tunix-rt models`: base models."""
+"""`tunix-rt models`: base models, and what is made of them for others. What is registered is in `registry`."""
 
 import tempfile
 from pathlib import Path
@@ -6,15 +6,19 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tunix_rt import errors, models, runs, values
+from tunix_rt import errors, models, values
+from tunix_rt.cli import registering
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
+from tunix_rt.jobs import ExportForm
 from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
-from tunix_rt.runs import exports
+from tunix_rt.runs import Trained, exports
+from tunix_rt.runs.exports import UNKNOWN, Quality
 
-Form = Literal["merged", "adapter"]
-group = noun("models", "Base models.")
+Form = Literal["merged", "safetensors", "adapter", "gguf"]
+Matrices = Literal["float32", "float16"]
+group = noun("models", "Base models, and the registry of what runs made of them.")
 
 
 @command(group, "list")
@@ -50,33 +54,59 @@ def pull(
 
 
 @command(group)
-def show(surface: Surface, name: Annotated[str, typer.Argument(help="A model that was pulled.")]) -> None:
-    """The facts and checksums of a model in the workspace, after verifying every file."""
+def show(
+    surface: Surface,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME[@WHICH]", help="A base model, or a registered one (default: its champion).")
+    ],
+) -> None:
+    """A base model's facts and checksums, after verifying every file; or a registered version and the way back to its data."""
+    if name not in models.known(surface.settings) and registering.registered(surface, name):
+        return registering.emit(surface, name)
     models.require(surface.settings, name)
     if not (surface.settings.models / name / "manifest.json").exists():
         raise errors.NotFound(f"model {name!r} is not here yet; `tunix-rt models pull {name}` gets it.", model=name)
-    _emit(surface, models.open_folder(surface.settings.models / name))
+    return _emit(surface, models.open_folder(surface.settings.models / name))
 
 
 @command(group)
 def export(
     surface: Surface,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run (id or folder).")],
-    to: Annotated[Form, typer.Option(help="All weights for transformers, or the LoRA matrices for PEFT.")] = "merged",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A finished run (id or folder), or a registered NAME[@WHICH].")],
+    to: Annotated[
+        Form,
+        typer.Option(help="All weights for transformers (merged or safetensors) or as GGUF, or the LoRA matrices for PEFT."),
+    ] = "merged",
+    dtype: Annotated[Matrices, typer.Option(help="Of the matrices in GGUF.")] = "float32",
     out: Annotated[Path | None, typer.Option(help="Folder to write (default: exports/RUN-FORM in the workspace).")] = None,
 ) -> None:
-    """Write what a run made as a folder that transformers (merged) or PEFT (adapter) loads, with a card of its facts."""
-    found = runs.find(surface.settings, run)
-    base = models.prepare(surface.settings, found.model, surface.say)
-    job = exports.job_of(found, to)
-    target = out or surface.settings.home / "exports" / f"{found.run_id}-{to}"
+    """Write what a run made as a folder that transformers, PEFT or llama.cpp loads, with a card of its facts."""
+    found = registering.trained(surface, run)
+    form: ExportForm = "merged" if to == "safetensors" else to
+    target = out or surface.settings.home / "exports" / f"{found.run_id}-{form}"
+    files = exported(surface, found, form, target, dtype=dtype)
+    data = {"run_id": found.run_id, "form": form, "dir": str(target), "files": files}
+    surface.emit(data, f"{form} weights of run {found.run_id} in {target}: {', '.join(files)}")
+
+
+def exported(
+    surface: Surface,
+    run: Trained,
+    to: ExportForm,
+    target: Path,
+    *,
+    quality: Quality = UNKNOWN,
+    dtype: Matrices = "float32",
+) -> dict[str, str]:
+    """Let the engine write the folder `target`, which must be empty or absent; returns file name -> sha256."""
+    exports.vacant(target)
+    base = models.prepare(surface.settings, run.model, surface.say)
+    job = exports.job_of(run, to, dtype)
     surface.settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as work:
-        exports.prepare(surface.settings, found, job, Path(work))
+        exports.prepare(surface.settings, run, job, Path(work))
         local.run(Path(work))
-        files = exports.publish(found, job, base, Path(work) / "export", target)
-    data = {"run_id": found.run_id, "form": to, "dir": str(target), "files": files}
-    surface.emit(data, f"{to} weights of run {found.run_id} in {target}: {', '.join(files)}")
+        return exports.publish(run, job, base, Path(work) / "export", target, quality)
 
 
 def _emit(surface: Surface, model: BaseModel) -> None:

@@ -84,10 +84,9 @@ def open_browser(
     """Let a browser in: an address that works once, for a minute."""
     from tunix_rt.api import serving  # noqa: PLC0415
 
-    base = serving.announced(surface.settings)
-    trusted = _trusted(serving.certificate(surface.settings))
-    made = _post(f"{base}/api/login-codes", access.read_owner_token(surface.settings), trusted)
-    address = base + made["path"]
+    found = serving.announced(surface.settings)
+    made = _post(f"{found.url}/api/login-codes", access.read_owner_token(surface.settings), _trusted(found.certificate))
+    address = found.url + made["path"]
     surface.emit({"url": address, "seconds": made["seconds"]}, address)
     if browser and not surface.as_json:
         _show(address)

@@ -1,17 +1,18 @@
 """`tunix-rt train`: one training run in the foreground, through the same ledger as every other."""
 
 import statistics
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tunix_rt import datasets, errors, models, runs
-from tunix_rt.cli import configuring, estimating, following, foreground
+from tunix_rt.cli import configuring, estimating, following, foreground, registering
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.configuring import Options
 from tunix_rt.cli.console import Surface, size
-from tunix_rt.jobs import Device, Dtype, Mesh, Remat, TooLong, TrainConfig
+from tunix_rt.jobs import Device, Dtype, Lora, Mesh, Remat, TooLong, TrainConfig
 from tunix_rt.runs import RESUMABLE, Run, Trained, TrainSpec
 from tunix_rt.store import Store
 
@@ -24,7 +25,7 @@ def train(
         typer.Option(help="Dataset name, built first if it is a built-in recipe's. Several are trained on one after another."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Training config (TOML) (default: the built-in sft_demo).")] = None,
-    model: Annotated[str | None, typer.Option(help="Base model, instead of the config's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model instead of the config's, or a registered NAME@WHICH.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="N,N,...", help="Several runs, one for each seed, in one group.")] = None,
     validate_on: Annotated[str | None, typer.Option(help="Held-out dataset, its loss taken during training.")] = None,
     eval_every: Annotated[int | None, typer.Option(min=1, help="Steps between two of these.")] = None,
@@ -46,6 +47,7 @@ def train(
     ] = None,
 ) -> None:
     """Fine-tune a model on a dataset, in the foreground."""
+    model = model and registering.as_base(surface, model)
     options = Options(config, tuple(dataset or ()), model, memory, dtype, remat, too_long, validate_on, eval_every, patience)
     timeout = max_hours * 3600 if max_hours is not None else None
     if resume is not None:
@@ -82,10 +84,14 @@ def train_spec(surface: Surface, asked: TrainSpec, *, output: Path | None = None
     config = asked.config
     models.prepare(surface.settings, config.model, surface.say)
     resolved = runs.resolve(surface.settings, asked)
+    if output is not None:
+        writable(output)
     with foreground.ledger(surface) as opened:
         with opened.unit_of_work() as connection:
             run = runs.submit(connection, resolved, timeout=timeout, folder=output)
         tuning = config.tuning.method if config.tuning.method == "full" else f"LoRA rank {config.tuning.rank}"
+        if isinstance(config.tuning, Lora) and config.tuning.quantize != "none":
+            tuning += f" on {config.tuning.quantize} weights"
         names = [stage.dataset for stage in config.stages] or [asked.dataset]
         count = sum(datasets.manifest(surface.settings, name).count for name in names)
         surface.say(
@@ -151,6 +157,16 @@ def vacant(folder: Path) -> None:
         raise errors.Conflict(
             f"{folder} is not empty; name a new folder for a new run, or go on with --resume latest.", dir=str(folder)
         )
+
+
+def writable(folder: Path) -> None:
+    """Make the folder, or raise `errors.Failed` before a run is in the ledger that could write nothing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise errors.Failed(f"cannot write to {folder}: {error.strerror}; name another folder.", dir=str(folder)) from error
 
 
 def describe(run: Trained) -> str:

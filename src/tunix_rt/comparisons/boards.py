@@ -77,10 +77,11 @@ class _Found(NamedTuple):
 def leaderboard(settings: Settings, filters: Filters) -> list[Board]:
     """The boards of the workspace, those with most entries first."""
     found = [_about(settings, path.parent) for path in sorted(settings.evals.glob("*/summary.json"))]
-    boards: dict[tuple[str, str, int], list[_Found]] = defaultdict(list)
+    boards: dict[tuple[str, str, str, int], list[_Found]] = defaultdict(list)
     for one in found:
         if _wanted(one, filters):
-            boards[one.summary.evalset_digest, one.summary.instruction_digest, one.summary.n].append(one)
+            asked = (one.summary.instruction_digest, one.summary.format)
+            boards[one.summary.evalset_digest, *asked, one.summary.n].append(one)
     made = [board for rows in boards.values() for board in _boards(settings, rows)]
     return sorted(made, key=lambda board: (-len(board.entries), board.evalset, board.evalset_digest, board.n))
 

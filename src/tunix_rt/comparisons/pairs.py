@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeVar
 from pydantic import ConfigDict
 
 from tunix_rt import errors, statistics
-from tunix_rt.scoring import Outcome, Prediction, ScoreRow, Summary
+from tunix_rt.scoring import Outcome, Prediction, ReplyFormat, ScoreRow, Summary
 from tunix_rt.statistics import Verdict
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value, read_json, read_jsonl
@@ -39,6 +39,7 @@ class EvaluationSummary(Summary):
     adapter_digest: str | None
     evalset: str
     evalset_digest: str
+    format: ReplyFormat = "numbered"
     instruction_digest: str
     seconds: float | None
     tokens: int | None
@@ -122,8 +123,8 @@ def checked(evaluation: Evaluation, *, source: str) -> Evaluation:
 def compare(a: Evaluation, b: Evaluation, margin: float = 0.05, *, any_instruction: bool = False) -> Comparison:
     """Compare candidate `b` with baseline `a`, item by item, in intervals clustered by template group.
 
-    `errors.Invalid` when they differ in evaluation set, items or, unless `any_instruction`, in what they were told: such a
-    difference would mean nothing.
+    `errors.Invalid` when they differ in evaluation set, format, items or, unless `any_instruction`, in what they were told:
+    such a difference would mean nothing.
     """
     pairs = pairs_of(a, b, any_instruction=any_instruction)
     strict = _block(pairs, "strict", margin)
@@ -191,6 +192,12 @@ def pairs_of(a: Evaluation, b: Evaluation, *, any_instruction: bool = False) -> 
             f"{names} were given different instructions; evaluate both with the same one, or compare with --any-instruction.",
             baseline=a.summary.instruction_digest,
             candidate=b.summary.instruction_digest,
+        )
+    if a.summary.format != b.summary.format:
+        raise errors.Invalid(
+            f"{names} were asked for the formats {a.summary.format!r} and {b.summary.format!r}; ask both for the same one.",
+            baseline=a.summary.format,
+            candidate=b.summary.format,
         )
     candidates = {row.item: row for row in b.scores}
     if candidates.keys() != {row.item for row in a.scores}:

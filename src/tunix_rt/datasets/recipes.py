@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
+import tomli_w
 from pydantic import Field, StringConstraints, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
@@ -267,3 +268,9 @@ def recipe(name_or_path: str) -> Recipe:
     if name_or_path.endswith(".toml") or "/" in name_or_path:
         return load(Path(name_or_path))
     return load(recipes.path("data", name_or_path))
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The recipe as the TOML file that `load` reads; what is as always is left out. Written items need their file beside it."""
+    data = recipe.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    return tomli_w.dumps(data)

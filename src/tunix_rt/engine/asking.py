@@ -38,7 +38,7 @@ def ask(job: AskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
             raise errors.Invalid("the job names an adapter; inputs.json does not say where it is.", field="adapter")
         weights.merge_adapter(model, inputs.adapter, base=base.digest, digest=job.adapter_digest)
     events.emit("phase", name="generating")
-    prompts = Prompts(base.folder, job.instruction)
+    prompts = Prompts(base.folder, job.instruction, job.format)
     prefixes = [prompts.prefix(row["prompt"]) for row in rows]
     requests = [Request(tuple(prompts.encode(prefix)), job.max_new_tokens) for prefix in prefixes]
     with (attempt / FILE).open("wb", buffering=0) as file:

@@ -52,7 +52,7 @@ def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
     of the held-out dataset that is also trained on."""
     config = job.config
     base = model_in(inputs.model, job.model_digest)
-    prompts = Prompts(base.folder, config.instruction)
+    prompts = Prompts(base.folder, config.instruction, config.format)
     stages = config.stages or (Stage(dataset=job.dataset, epochs=config.epochs),)
     digests = job.stage_digests or (job.dataset_digest,)
     folders = inputs.stages or (inputs.dataset,)

@@ -14,7 +14,8 @@ import numpy as np
 from flax import nnx
 
 from tunix_rt.engine import families
-from tunix_rt.engine.sampling import Sampling, pick
+from tunix_rt.engine.sampling import pick
+from tunix_rt.jobs import Sampling
 
 JOIN = 8  # prompts that join at once
 MULTIPLE = 32  # prompts are padded to multiples of this, so that few shapes are compiled

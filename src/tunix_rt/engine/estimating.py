@@ -16,7 +16,7 @@ def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     """The facts of `result.json`. Raises what training would: a trace too long, an empty dataset, a leak, a wrong tokenizer."""
     material = corpus.read(job, inputs, Events(attempt))
     plan = training.planned(job.config, job.max_steps, material)
-    placement.check(job.mesh, plan.batch)
+    placement.check(job.mesh, plan.batch, job.config.tuning)
     shape = shapes.of_folder(material.base.folder)
     cost = estimates.cost(shape, job.config, plan.batch, material.trained_share)
     tokens, useful = len(plan.steps) * plan.batch.step_rows * plan.batch.row_tokens, sum(step.useful for step in plan.steps)

@@ -1,4 +1,4 @@
-"""What a run made, as others load it: merged weights in Hub layout for `transformers`, or an adapter for PEFT.
+"""What a run made, as others load it: merged weights in Hub layout for `transformers` or as GGUF, or an adapter for PEFT.
 
 Merged weights are the very tensors an evaluation of the run computes with, float32, under the base model's own Hub names.
 """
@@ -15,10 +15,11 @@ from safetensors.numpy import load_file, save_file
 from tunix_rt import errors, models, values
 from tunix_rt.engine import tensors, weights
 from tunix_rt.jobs import ExportJob, Inputs
-from tunix_rt.models import BaseModel, shapes
+from tunix_rt.models import BaseModel, gguf_files, shapes
 
 OUT = "export"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+GGUF = "model.gguf"
 PEFT_TENSORS, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -29,21 +30,31 @@ def export(job: ExportJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         raise errors.Tampered(f"the job names model {job.model_digest[:12]}, the folder given holds {base.digest[:12]}.")
     folder = attempt / OUT
     folder.mkdir(parents=True, exist_ok=True)
-    write = merged if job.form == "merged" else adapter
-    count = write(base, inputs.adapter, job.adapter_digest, folder)
+    match job.form:
+        case "merged":
+            count = merged(base, inputs.adapter, job.adapter_digest, folder)
+        case "adapter":
+            count = adapter(base, inputs.adapter, job.adapter_digest, folder)
+        case "gguf":
+            tensors_of = merged_tensors(base, inputs.adapter, job.adapter_digest)
+            gguf_files.write(base.folder, tensors_of, job.dtype, folder / GGUF, base.manifest.name)
+            count = len(tensors_of)
     files = {path.name: values.sha256_file(path) for path in sorted(folder.iterdir())}
     return {"form": job.form, "tensors": count, "files": files}
 
 
-def merged(base: BaseModel, trained: Path, digest: str, folder: Path) -> int:
-    """Every weight after training, with the base's config and tokenizer; returns the number of tensors."""
+def merged_tensors(base: BaseModel, trained: Path, digest: str) -> dict[str, np.ndarray]:
+    """Every weight after training, float32, under its Hub name."""
     model = weights.load(base.folder)
     weights.merge_adapter(model, trained, base=base.digest, digest=digest)
     parameters = {".".join(map(str, path)): value for path, value in nnx.to_flat_state(nnx.state(model, nnx.Param))}
     names = tensors.hub_names(base.folder, shapes.of_folder(base.folder))
-    written = {
-        name: np.ascontiguousarray(spot.outwards(np.asarray(parameters[spot.path][...]))) for name, spot in names.items()
-    }
+    return {name: np.ascontiguousarray(spot.outwards(np.asarray(parameters[spot.path][...]))) for name, spot in names.items()}
+
+
+def merged(base: BaseModel, trained: Path, digest: str, folder: Path) -> int:
+    """Every weight after training, with the base's config and tokenizer; returns the number of tensors."""
+    written = merged_tensors(base, trained, digest)
     save_file(written, folder / WEIGHTS, metadata={"format": "pt"})
     for name in base.manifest.files:
         if not name.endswith(".safetensors") and name not in (INDEX, "config.json"):

@@ -11,7 +11,7 @@ from tunix_rt.engine import devices, sampling, weights
 from tunix_rt.engine.decoding import Answer, Decoder, Request
 from tunix_rt.engine.inputs import opened
 from tunix_rt.engine.prompts import Prompts
-from tunix_rt.jobs import Events, GenerateJob, Inputs
+from tunix_rt.jobs import Events, GenerateJob, Inputs, Sampling
 from tunix_rt.traces import Trace
 
 FILE = "generations.jsonl"
@@ -33,7 +33,7 @@ def generate(job: GenerateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         if job.adapter_digest is not None:
             weights.merge_adapter(model, _adapter(inputs), base=base.digest, digest=job.adapter_digest)
         events.emit("phase", name="generating")
-        _answer(job, model, Prompts(base.folder, job.instruction), waiting, attempt / FILE)
+        _answer(job, model, Prompts(base.folder, job.instruction, job.format), waiting, attempt / FILE)
     rows = [row for _, row in values.read_jsonl(attempt / FILE)]
     return {
         "items": len(rows),
@@ -64,7 +64,7 @@ def _adapter(inputs: Inputs) -> Path:
 def _answer(job: GenerateJob, model: nnx.Module, prompts: Prompts, wanted: list[Wanted], out: Path) -> None:
     """Decode all, longest prompt first, and write a line as each answer ends."""
     prefixes = [prompts.encode(prompts.prefix(item.prompt)) for item, _ in wanted]
-    chosen = sampling.Sampling(**job.model_dump(include=set(sampling.Sampling.model_fields)))
+    chosen = Sampling(**job.model_dump(include=set(Sampling.model_fields)))
     requests = [
         Request(tuple(prefix), job.max_new_tokens, sampling.seed_of(chosen, item.id, sample))
         for (item, sample), prefix in zip(wanted, prefixes, strict=True)

@@ -32,8 +32,10 @@ def digest(examples: Iterable[Example]) -> str:
 def prove(job: MaskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     """Check every example of the dataset; returns the facts of `result.json` and leaves `preview.jsonl`."""
     base, dataset = opened(inputs, model=job.model_digest, dataset=job.dataset_digest)
-    prompts = Prompts(base.folder, job.instruction)
+    prompts = Prompts(base.folder, job.instruction, job.format)
     kept = list(traces.read(dataset.path))
+    if not kept:
+        raise errors.Invalid("the dataset is empty: there is nothing to train on.", field="dataset")
     examples = [conforming(prompts, trace) for trace in kept]
     shown = [{"id": example.id, "tokens": _pieces(prompts, example)} for example in examples[:SHOWN]]
     values.write_jsonl(attempt / PREVIEW, shown)
@@ -57,7 +59,8 @@ def conforming(prompts: Prompts, trace: Trace) -> Example:
     """The example of a trace, or `errors.Failed` naming the trace and the rule it breaks."""
     example = prompts.example(trace)
     given, trained = list(example.tokens[: example.prefix]), list(example.tokens[example.prefix :])
-    declared = format.render([step.content for step in trace.steps], trace.final_answer)
+    declared = prompts.reply(trace)
+    steps = tuple(format.one_line(step.content) for step in trace.steps)
     prefix = prompts.prefix(trace.prompt)
     whole = prompts.conversation(trace.prompt, declared)
     rules = {
@@ -65,6 +68,8 @@ def conforming(prompts: Prompts, trace: Trace) -> Example:
         "there is nothing to train on": len(trained) > 1,
         "the trained part does not end with the end of the turn": trained[-1:] == [prompts.end_of_turn],
         "the trained part is not the declared steps and answer": prompts.decode(trained) == declared,
+        "the reply does not read back as its steps and answer": format.parse_strict(declared, prompts.format)
+        == (steps, format.one_line(trace.final_answer)),
         "the chat template writes the conversation another way": whole.startswith(prompts.shown(list(example.tokens))),
     }
     for broken in (rule for rule, holds in rules.items() if not holds):

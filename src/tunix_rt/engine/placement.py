@@ -15,18 +15,23 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from tunix_rt import errors
-from tunix_rt.jobs import Batch, Compute, Mesh
+from tunix_rt.jobs import Batch, Compute, Full, Lora, Mesh
 
 REMAT = {"none": "NONE", "block": "BLOCK", "layer": "DECODER"}
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
-def check(mesh: Mesh, batch: Batch) -> None:
+def check(mesh: Mesh, batch: Batch, tuning: Lora | Full) -> None:
     """Raise `errors.Missing` when there are fewer devices, `errors.Invalid` when the rows cannot be dealt out evenly."""
     if mesh.devices > jax.device_count():
         raise errors.Missing(
             f"a mesh of fsdp={mesh.fsdp}, tp={mesh.tp} needs {mesh.devices} devices, there are {jax.device_count()}.",
             field="mesh",
+        )
+    if mesh.devices > 1 and isinstance(tuning, Lora) and tuning.quantize != "none":
+        raise errors.Invalid(
+            f"'tuning.quantize' is {tuning.quantize!r}: quantized weights are not split over devices; leave one out.",
+            field="tuning.quantize",
         )
     if batch.rows % mesh.fsdp:
         raise errors.Invalid(
@@ -70,7 +75,7 @@ def arrange(model: nnx.Module, compute: Compute, *, frozen_base: bool) -> None:
     dtype = DTYPES[compute.dtype]
     if dtype is not None and frozen_base:
         for _, variable in nnx.to_flat_state(nnx.state(model, nnx.Param)):
-            if not isinstance(variable, nnx.LoRAParam):
+            if not isinstance(variable, nnx.LoRAParam) and variable.dtype == jnp.float32:
                 variable.set_value(variable[...].astype(dtype))
 
 

@@ -11,7 +11,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
 from tunix_rt import errors
-from tunix_rt.scoring import format
+from tunix_rt.scoring import ReplyFormat, render
 from tunix_rt.traces import Trace
 
 _MARK = "reply-goes-here"
@@ -32,11 +32,12 @@ class Prompts:
     that ends an answer. A template without a system role gets the instruction at the head of the question.
     """
 
-    def __init__(self, model: Path, instruction: str) -> None:
+    def __init__(self, model: Path, instruction: str, format: ReplyFormat = "numbered") -> None:
         self._tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
         if not self._tokenizer.chat_template:
             raise errors.Invalid(f"{model}: the tokenizer has no chat template, so it is not known how to ask the model.")
         self._instruction = instruction
+        self.format = format
         self._has_system = self._takes_system()
         self.end_of_turn = self._end_of_turn(model)
         self.stops = sorted({self.end_of_turn, *self._ids("eos_token_id", "pad_token_id")})
@@ -50,8 +51,9 @@ class Prompts:
         return self._rendered([*self._messages(prompt), {"role": "assistant", "content": reply}])
 
     def _rendered(self, messages: list[dict[str, str]], **options: bool) -> str:
-        """Rendered in jinja's sandbox. Templates that know a thinking mode are told that replies here have none."""
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, enable_thinking=False, **options))
+        """Rendered in jinja's sandbox. Templates that know a thinking mode are told whether replies have one."""
+        options |= {"enable_thinking": self.format == "think"}
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, **options))
 
     def _takes_system(self) -> bool:
         try:
@@ -71,10 +73,16 @@ class Prompts:
             )
         return tokens[0]
 
+    def reply(self, trace: Trace) -> str:
+        """The text that is taught. A trace that the format cannot hold is `errors.Invalid`, naming it."""
+        try:
+            return render([step.content for step in trace.steps], trace.final_answer, self.format)
+        except errors.Invalid as mistake:
+            raise errors.Invalid(f"trace {trace.id[:12]}: {mistake.message}", trace=trace.id, **mistake.details) from mistake
+
     def example(self, trace: Trace) -> Example:
         given = self.encode(self.prefix(trace.prompt))
-        reply = format.render([step.content for step in trace.steps], trace.final_answer)
-        return Example(trace.id, (*given, *self.encode(reply), self.end_of_turn), len(given))
+        return Example(trace.id, (*given, *self.encode(self.reply(trace)), self.end_of_turn), len(given))
 
     def _ids(self, *names: str) -> list[int]:
         return [int(value) for name in names if (value := getattr(self._tokenizer, name)) is not None]

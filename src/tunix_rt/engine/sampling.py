@@ -4,19 +4,8 @@ import hashlib
 
 import jax
 import jax.numpy as jnp
-from pydantic import Field
 
-from tunix_rt.values import Value
-
-
-class Sampling(Value):
-    """Temperature 0 is greedy. `top_k` keeps the k best tokens, `top_p` the fewest that hold that probability
-    (Holtzman et al. 2020); both apply to the distribution at the temperature."""
-
-    temperature: float = Field(default=0.0, ge=0, le=10)
-    top_k: int | None = Field(default=None, ge=1)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    seed: int = Field(default=0, ge=0, lt=2**32)
+from tunix_rt.jobs import Sampling
 
 
 def seed_of(sampling: Sampling, item: str, sample: int) -> int:

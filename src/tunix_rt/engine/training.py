@@ -32,10 +32,11 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events.emit("phase", name="loading")
     material = corpus.read(job, inputs, events)
     plan = planned(job.config, job.max_steps, material)
-    placement.check(job.mesh, plan.batch)
+    placement.check(job.mesh, plan.batch, job.config.tuning)
     events.emit(
         "plan",
         steps=len(plan.steps),
+        total=plan.total,
         examples=sum(len(step.ids) for step in plan.steps),
         tokens=sum(step.useful for step in plan.steps),
         rows=plan.batch.rows,

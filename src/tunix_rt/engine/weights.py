@@ -4,6 +4,7 @@ A trained run leaves `adapter/adapter.safetensors` (the trained tensors, named b
 `adapter/adapter_config.json`; the sha256 of the tensors is the adapter's digest.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tunix_rt.models import shapes
 
 TENSORS = "adapter.safetensors"
 CONFIG = "adapter_config.json"
+NF4_BLOCK = 64
 
 
 def load(folder: Path, dtype: Any = jnp.float32) -> nnx.Module:
@@ -29,11 +31,24 @@ def load(folder: Path, dtype: Any = jnp.float32) -> nnx.Module:
 
 
 def add_lora(model: nnx.Module, lora: Lora, seed: int) -> nnx.Module:
-    """The model with seeded adapters on the chosen projections; B starts at zero, so its output is unchanged."""
+    """The model with seeded adapters on the chosen projections; B starts at zero, so its output is unchanged but for what
+    rounding of the frozen weights changes."""
     modules = families.projections(model, lora.targets)
-    provider = qwix.LoraProvider(module_path=f".*({'|'.join(modules)})", rank=lora.rank, alpha=lora.alpha)
+    provider = qwix.LoraProvider(
+        module_path=f".*({'|'.join(modules)})", rank=lora.rank, alpha=lora.alpha, **_quantized(model, lora)
+    )
     tokens, mask = jnp.ones((1, 2), jnp.int32), jnp.ones((1, 2, 2), jnp.bool_)
     return qwix.apply_lora_to_model(model, provider, tokens, jnp.zeros_like(tokens), None, mask, rngs=nnx.Rngs(seed))
+
+
+def _quantized(model: Any, lora: Lora) -> dict[str, Any]:
+    """What makes qwix keep the weights in fewer bits. NormalFloat has a scale for each block of 64 inputs, or of as many as
+    divide the sides of every projection."""
+    if lora.quantize == "none":
+        return {}
+    config = model.config
+    block = math.gcd(NF4_BLOCK, config.embed_dim, config.hidden_dim, config.head_dim)
+    return {"weight_qtype": lora.quantize, "tile_size": block if lora.quantize == "nf4" else None}
 
 
 def trained(model: nnx.Module, tuning: Lora | Full) -> dict[str, np.ndarray]:

@@ -20,10 +20,11 @@ def attempts(settings: Settings, folder: Path, ks: Sequence[int] | None = None) 
     `errors.Invalid` when items have different numbers of attempts, or fewer than the largest k.
     """
     known = rescoring.items(settings, folder)
+    form = rescoring.format_of(folder)
     judged: dict[str, list[Judgement]] = defaultdict(list)
     for _, row in values.read_jsonl(folder / "generations.jsonl"):
         trace = known[str(row["item"])]
-        judged[trace.id].append(scoring.judge(trace.final_answer, str(row["output"]), str(row["finish"])))
+        judged[trace.id].append(scoring.judge(trace.final_answer, str(row["output"]), str(row["finish"]), form))
     sizes = {len(found) for found in judged.values()}
     if len(sizes) != 1:
         raise errors.Invalid(f"{folder}: items have {sorted(sizes)} attempts; every item needs the same number.")

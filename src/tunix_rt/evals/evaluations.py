@@ -9,8 +9,9 @@ from typing import Any
 
 from tunix_rt import datasets, errors, jobs, models, scoring, traces, values
 from tunix_rt.evals import looks
-from tunix_rt.jobs import Device, GenerateJob, Inputs
+from tunix_rt.jobs import Device, Drawn, GenerateJob, Inputs
 from tunix_rt.runs import EvalSpec, Trained
+from tunix_rt.scoring import ReplyFormat
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
 
@@ -20,10 +21,12 @@ def question(
     evalset: datasets.Dataset,
     *,
     run: Trained | None = None,
+    format: ReplyFormat = "numbered",
     instruction: str = jobs.INSTRUCTION,
     max_new_tokens: int = GenerateJob.model_fields["max_new_tokens"].default,
     limit: int | None = None,
     device: Device = "auto",
+    drawn: Drawn = Drawn(),  # noqa: B008  # frozen
 ) -> EvalSpec:
     """The evaluation of a base model, or of the run tuned from it, on `evalset`."""
     return EvalSpec(
@@ -34,10 +37,12 @@ def question(
         tuned_by=run.name if run else None,
         evalset=evalset.manifest.name,
         evalset_digest=evalset.manifest.digest,
+        format=format,
         instruction=instruction,
         limit=limit,
         max_new_tokens=max_new_tokens,
         device=device,
+        **drawn.model_dump(),
     )
 
 
@@ -63,16 +68,20 @@ def prepare(settings: Settings, spec: EvalSpec, folder: Path, trained_in: Path |
 
 
 def score(folder: Path, tuned_by: str | None) -> dict[str, Any]:
-    """Judge the generations in `folder`; returns what `summary.json` holds. Doing it again gives the same bytes."""
+    """Judge the generations in `folder`; returns what `summary.json` holds. Doing it again gives the same bytes.
+
+    Of several samples of an item the first is judged here; `attempts` looks at all of them.
+    """
     job, inputs = jobs.read(folder)
     if not isinstance(job, GenerateJob):
         raise errors.Invalid(f"{folder} holds a {job.kind!r} job, not an evaluation.")
     items = jobs.spread(list(traces.read(datasets.open_dataset(inputs.dataset).path)), job.limit)
-    said = {row["item"]: row for _, row in values.read_jsonl(folder / "generations.jsonl")}
-    predictions = [_prediction(item, said[item.id]) for item in items]
+    rows = [{"sample": 0, **row} for _, row in values.read_jsonl(folder / "generations.jsonl")]
+    said = {row["item"]: row for row in rows if row.pop("sample") == 0}
+    predictions = [_prediction(item, said[item.id], job.format) for item in items]
     scores = [
-        scoring.score(item.id, str(item.meta.get("group", "")), item.final_answer, prediction.output, prediction.finish)
-        for item, prediction in zip(items, predictions, strict=True)
+        scoring.score(item.id, str(item.meta.get("group", "")), item.final_answer, said.output, said.finish, job.format)
+        for item, said in zip(items, predictions, strict=True)
     ]
     values.write_jsonl(folder / "predictions.jsonl", (row.model_dump(mode="json") for row in predictions))
     values.write_jsonl(folder / "scores.jsonl", (row.model_dump(mode="json") for row in scores))
@@ -86,17 +95,19 @@ def score(folder: Path, tuned_by: str | None) -> dict[str, Any]:
         "adapter_digest": job.adapter_digest,
         "evalset": job.evalset,
         "evalset_digest": job.evalset_digest,
+        "format": job.format,
         "instruction_digest": values.sha256(job.instruction.encode()),
+        "samples": job.samples,
         **scoring.summarise(scores).model_dump(mode="json"),
-        "tokens": result["tokens"],
+        "tokens": sum(row.tokens or 0 for row in predictions),
         "seconds": result["seconds"],
     }
     values.write_json(folder / "summary.json", summary)
     return summary
 
 
-def _prediction(item: Trace, row: dict[str, object]) -> scoring.Prediction:
-    judged = scoring.judge(item.final_answer, str(row["output"]), str(row["finish"]))
+def _prediction(item: Trace, row: dict[str, object], form: ReplyFormat) -> scoring.Prediction:
+    judged = scoring.judge(item.final_answer, str(row["output"]), str(row["finish"]), form)
     return scoring.Prediction.parse({**row, "answer": judged.answer, "steps": judged.steps}, source="generations.jsonl")
 
 
@@ -122,6 +133,7 @@ def of_run(settings: Settings, run: Trained) -> tuple[Path, Path]:
                 if jobs_by_folder[base] == twin:
                     return base, tuned
             raise errors.NotFound(
-                f"run {run.run_id} is evaluated, its base is not: run tunix-rt eval {run.model} --on {job.evalset}"
+                f"run {run.run_id} is evaluated, its base is not: "
+                f"run tunix-rt eval {run.model} --on {job.evalset} --like {run.run_id}"
             )
     raise errors.NotFound(f"run {run.run_id} has no evaluation yet: run tunix-rt eval {run.run_id} --on EVALSET")

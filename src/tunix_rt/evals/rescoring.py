@@ -5,13 +5,14 @@ last, `summary.json`. The digest is of scorer, options and version, so the same 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from tunix_rt import datasets, errors, jobs, statistics, traces, values
 from tunix_rt.jobs import GenerateJob
-from tunix_rt.scoring import Prediction, limited
+from tunix_rt.scoring import Prediction, ReplyFormat, limited
 from tunix_rt.scoring.scorers import STORED, Case, Judge, Scored, Scorer
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
@@ -66,9 +67,15 @@ def items(settings: Settings, folder: Path) -> dict[str, Trace]:
     return {trace.id: trace for trace in traces.read(found.path)}
 
 
+def format_of(folder: Path) -> ReplyFormat:
+    """The format an evaluation was asked for; an imported one has no job and is read in the first of them."""
+    path = folder / "config.json"
+    return GenerateJob.parse(values.read_json(path), source=str(path)).format if path.is_file() else "numbered"
+
+
 def cases(settings: Settings, folder: Path) -> list[Case]:
     """What was asked and said, in the order of `predictions.jsonl`."""
-    known = items(settings, folder)
+    known, form = items(settings, folder), format_of(folder)
     found = []
     for number, row in values.read_jsonl(folder / "predictions.jsonl"):
         source = f"{folder / 'predictions.jsonl'}, line {number}"
@@ -84,6 +91,7 @@ def cases(settings: Settings, folder: Path) -> list[Case]:
                 output=said.output,
                 finish=said.finish,
                 tokens=said.tokens,
+                form=form,
             )
         )
     return found
@@ -101,23 +109,38 @@ def digest(scorer: Scorer | Judge) -> str:
 def rescore(
     settings: Settings, folder: Path, scorer: Scorer, update: Callable[[int, int], None] = lambda _done, _of: None
 ) -> tuple[Rescored, Path]:
-    """Grade every item in a limited process and keep the result; one that is there already is read, not made again."""
+    """Grade every item in a limited process and keep the result; one that is there already is read, not made again.
+
+    `update` hears of every item; when it raises, nothing is kept.
+    """
     out = place(folder, scorer)
     if (out / "summary.json").is_file():
-        return Rescored.parse(values.read_json(out / "summary.json"), source=str(out / "summary.json")), out
+        return _read(out), out
     every = cases(settings, folder)
     wanted = [case for case in every if scorer.applies(case)]
     if not wanted:
         raise errors.Invalid(f"scorer {scorer.name!r} applies to none of the {len(every)} items.", scorer=scorer.name)
     rows = []
-    for row in limited.grade(scorer, wanted):
-        rows.append(row)
-        update(len(rows), len(wanted))
+    with closing(limited.grade(scorer, wanted)) as marks:
+        for row in marks:
+            rows.append(row)
+            update(len(rows), len(wanted))
     made = summarise(folder, scorer, rows, skipped=len(every) - len(wanted))
     values.write_json(out / "scorer.json", scorer.model_dump(mode="json"))
     values.write_jsonl(out / "scores.jsonl", (row.model_dump(mode="json") for row in rows))
     values.write_json(out / "summary.json", made.model_dump(mode="json"))
     return made, out
+
+
+def listed(folder: Path) -> Iterator[tuple[Rescored, Path]]:
+    """What an evaluation was rescored by, with the folder of each; by scorer."""
+    for path in sorted(folder.glob(f"{FOLDER}/*/summary.json")):
+        yield _read(path.parent), path.parent
+
+
+def _read(out: Path) -> Rescored:
+    path = out / "summary.json"
+    return Rescored.parse(values.read_json(path), source=str(path))
 
 
 def latest(folder: Path, name: str) -> tuple[Scorer | Judge, list[Scored]]:

@@ -4,8 +4,9 @@ Every file is copied because a run wrote it, or is written from such facts; a mi
 written the bundle is verified to depth 1, so one that does not hold together is never made.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tunix_rt import comparisons, datasets, errors, evals, jobs, settings, values
 from tunix_rt.comparisons import Comparison
@@ -31,20 +32,31 @@ ADAPTER_LIMIT = 64 * 1024 * 1024
 RUN_FILES = ("config.json", "metrics.jsonl", "environment.json")
 
 
+class Gathered(NamedTuple):
+    """Every member of a bundle but signature and seal, in no order, and what they say."""
+
+    members: dict[str, bytes]
+    facts: Facts
+    manifest: Manifest
+
+
 def pack_run(workspace: Settings, run: Trained, out: Path, key: Path | None = None) -> Manifest:
-    """Pack an evaluated run of the workspace: its newest evaluation, that of its base, every look at the evaluation set, and
-    none of the environment's secrets. See `pack`."""
+    """Pack an evaluated run of the workspace; see `gather_run` and `pack`."""
+    return _seal(gather_run(workspace, run), out, key)
+
+
+def gather_run(workspace: Settings, run: Trained) -> Gathered:
+    """What belongs to an evaluated run of the workspace: its newest evaluation, that of its base, every look at the evaluation
+    set, and none of the environment's secrets. See `gather`."""
     base, tuned_eval = evals.of_run(workspace, run)
     compared = comparisons.compare(comparisons.load(base), comparisons.load(tuned_eval))
-    return pack(
+    return gather(
         Path(run.dir),
         base,
         tuned_eval,
         compared,
         jobs.read(Path(run.dir))[1].dataset,
         datasets.find(workspace, compared.evalset).path.parent,
-        out,
-        key=key,
         looks=evals.looks(workspace, compared.evalset_digest),
         known_secrets=settings.secrets(),
     )
@@ -59,19 +71,34 @@ def pack(
     eval_dataset_dir: Path,
     out: Path,
     *,
-    adapter_limit_bytes: int = ADAPTER_LIMIT,
     key: Path | None = None,
+    **options: Any,
+) -> Manifest:
+    """Write the bundle to `out` and return its manifest. `key` is a private key to sign with; the `options` are `gather`'s."""
+    folders = (run_dir, base_eval_dir, tuned_eval_dir, comparison, train_dataset_dir, eval_dataset_dir)
+    return _seal(gather(*folders, **options), out, key)
+
+
+def gather(
+    run_dir: Path,
+    base_eval_dir: Path,
+    tuned_eval_dir: Path,
+    comparison: Comparison,
+    train_dataset_dir: Path,
+    eval_dataset_dir: Path,
+    *,
+    adapter_limit_bytes: int = ADAPTER_LIMIT,
     looks: Sequence[Look] = (),
     known_secrets: Sequence[str] = (),
-) -> Manifest:
-    """Write the bundle to `out` and return its manifest.
+) -> Gathered:
+    """The members of a bundle, verified to depth 1.
 
     The adapter is left out, and named by its digest, when its two files exceed `adapter_limit_bytes`. NotFound names a file
-    that is missing; Invalid a path of this machine or a secret inside a file, or what does not hold together. `key` is a
-    private key to sign with; `looks` are those at the evaluation set, for `looks.json`.
+    that is missing; Invalid a path of this machine or a secret inside a file, or what does not hold together. `looks` are
+    those at the evaluation set, for `looks.json`.
     """
-    sources = _sources(run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir)
-    members = {name: _read(path) for name, path in sources.items()}
+    folders = (run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir)
+    members = {name: _read(path) for name, path in _sources(*folders).items()}
     members["run.json"] = _published(run_dir / "run.json")
     members["comparison.json"] = values.pretty(comparison.model_dump(mode="json")).encode()
     adapter = {name: run_dir / name for name in (TENSORS, TENSORS_CONFIG)}
@@ -86,16 +113,21 @@ def pack(
             field="stages",
         )
     members |= recompute.written(facts, left_out)
-    _refuse_private_paths(members, (run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir))
-    _refuse_secrets(members, known_secrets)
+    secrets.refuse_paths(members, folders)
+    secrets.refuse(members, known_secrets)
     _refuse_contradictions(Bundle(members, facts, left_out, recompute.own_version()))
     manifest = _manifest(facts, left_out, members)
     members[standalone.MANIFEST] = standalone.pretty(manifest.model_dump(mode="json"))
+    return Gathered(members, facts, manifest)
+
+
+def _seal(gathered: Gathered, out: Path, key: Path | None) -> Manifest:
+    members = dict(gathered.members)
     if key is not None:
         members[standalone.SIGNATURE] = signing.sign(members[standalone.MANIFEST], key)
     members[standalone.SEAL] = standalone.seal(members)
     _write(out, members)
-    return manifest
+    return gathered.manifest
 
 
 def _sources(run: Path, base: Path, tuned: Path, trainset: Path, evalset: Path) -> dict[str, Path]:
@@ -132,35 +164,6 @@ def _published(path: Path) -> bytes:
     """`run.json` without the folder it lies in."""
     row = contents.decoded(_read(path), str(path))
     return values.pretty({key: value for key, value in row.items() if key != "dir"}).encode()
-
-
-def _refuse_private_paths(members: Mapping[str, bytes], folders: tuple[Path, ...]) -> None:
-    for name, data in members.items():
-        for path in _private(folders):
-            if path.encode() in data:
-                raise errors.Invalid(
-                    f"{name} contains {path!r}, a path of this machine; a bundle is published, so it is not packed.",
-                    file=name,
-                    path=path,
-                )
-
-
-def _private(folders: tuple[Path, ...]) -> Iterator[str]:
-    """The home folder, every input folder, and the workspace two levels above an input, if that is deep enough to be one."""
-    resolved = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
-    yield from {str(folder) for folder in resolved}
-    homes = {Path.home(), *(folder.parent.parent for folder in resolved if len(folder.parts) > 4)}
-    yield from {str(home) for home in homes if len(home.parts) > 1}
-
-
-def _refuse_secrets(members: Mapping[str, bytes], known: Sequence[str]) -> None:
-    for finding in secrets.find(members, known):
-        raise errors.Unsafe(
-            f"{finding.file} contains what looks like a secret ({finding.kind}); a bundle is published, so it is not packed. "
-            "Remove it at its source, and revoke it if it was real.",
-            file=finding.file,
-            kind=finding.kind,
-        )
 
 
 def _looks(looks: Sequence[Look]) -> bytes:

@@ -6,7 +6,7 @@ from tunix_rt import statistics
 from tunix_rt.comparisons import Block
 from tunix_rt.evals.looks import Counted
 from tunix_rt.evidence.contents import Facts, FileEntry, Looks
-from tunix_rt.scoring import Outcome, Tally
+from tunix_rt.scoring import Outcome, ReplyFormat, Tally
 
 CONTENTS = """\
 - `run.json`, `config.json`, `metrics.jsonl`, `environment.json`: the training run, what it was asked, every optimizer step,
@@ -54,6 +54,13 @@ def readme(facts: Facts, left_out: Sequence[FileEntry]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_WRITTEN: dict[ReplyFormat, str] = {
+    "numbered": "numbered steps and a last line `Answer: ...`",
+    "think": "numbered steps inside `<think>` and then the answer",
+    "tags": "numbered steps inside `<reasoning>` and the answer inside `<answer>`",
+}
+
+
 def model_card(facts: Facts) -> str:
     """`model_card.md`, with the YAML header the Hub reads."""
     run, config, train = facts.run, facts.job.config, facts.trainset.manifest
@@ -62,7 +69,7 @@ def model_card(facts: Facts) -> str:
     parts = [
         f"---\nbase_model: {run.model}\ndatasets:\n- {run.dataset}\ntags:\n- tunix-rt\n- {config.tuning.method}\n---",
         f"# {run.model} tuned on {run.dataset}",
-        f"Asked with `{facts.tuned.job.instruction}`, it wrote numbered steps and a last line `Answer: ...` for "
+        f"Asked with `{facts.tuned.job.instruction}`, it wrote {_WRITTEN[facts.tuned.job.format]} for "
         f"{strict.correct + strict.wrong} of {strict.n} questions.",
         "## Training",
         f"- base model: {run.model}, digest `{run.model_digest}`\n"
@@ -72,15 +79,24 @@ def model_card(facts: Facts) -> str:
         f"- {run.trained_tokens} trained of {run.tokens} tokens; loss {run.first_loss:.4f} at the first step, "
         f"{run.loss:.4f} at the last\n"
         f"- device: {run.device}",
+        evaluation(facts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def evaluation(facts: Facts) -> str:
+    """What was measured, and what is not known."""
+    strict, comparison = facts.tuned.evaluation.summary, facts.comparison
+    parts = [
         "## Evaluation",
         _results(facts),
-        f"Strict reading: {_difference(facts.comparison)}",
+        f"Strict reading: {_difference(comparison)}",
         "## Limits",
         f"Measured on {strict.n} items from {strict.groups} templates of `{strict.evalset}`, with greedy decoding. Of "
         f"these it got {strict.wrong} wrong, {strict.unparseable} could not be read and {strict.truncated} were cut off at "
         f"{facts.tuned.job.max_new_tokens} tokens. Nothing is known about other kinds of questions.",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _results(facts: Facts) -> str:

@@ -9,7 +9,7 @@ from tunix_rt import comparisons, datasets, jobs, scoring, values
 from tunix_rt.evals.looks import tuned as at_runs
 from tunix_rt.evidence import contents, prose, sbom, standalone
 from tunix_rt.evidence.contents import LOOKS, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Side
-from tunix_rt.scoring import Prediction, ScoreRow
+from tunix_rt.scoring import Prediction, ReplyFormat, ScoreRow
 from tunix_rt.traces import Trace
 
 TOLERANCE = 1e-12
@@ -65,6 +65,7 @@ def _summary_names(name: str, side: Side) -> Iterator[str]:
     yield from _different(f"{name}/summary.json", summary, job, keys)
     instruction = values.sha256(job.instruction.encode())
     yield from _unequal(f"{name}/summary.json: instruction_digest", summary.instruction_digest, instruction)
+    yield from _unequal(f"{name}/summary.json: format", summary.format, job.format)
     yield from _unequal(f"{name}/summary.json: evaluation_id", summary.evaluation_id, job.digest[:16])
 
 
@@ -106,17 +107,17 @@ def _scores(bundle: Bundle) -> Iterator[str]:
     for name, side in _sides(bundle):
         rows = zip(side.evaluation.scores, side.evaluation.predictions, strict=True)
         for number, (stored, said) in enumerate(rows, start=1):
-            parsed = scoring.parse_strict(said.output)
-            if stored != _scored(items.get(said.item), said):
+            parsed = scoring.parse_strict(said.output, side.job.format)
+            if stored != _scored(items.get(said.item), said, side.job.format):
                 yield f"{name}/scores.jsonl, line {number}: scoring the stored output again gives another row"
             if (said.answer, said.steps) != ((parsed.answer, parsed.steps) if parsed else (None, ())):
                 yield f"{name}/predictions.jsonl, line {number}: its output has another answer or other steps"
 
 
-def _scored(item: Trace | None, said: Prediction) -> ScoreRow | None:
+def _scored(item: Trace | None, said: Prediction, form: ReplyFormat) -> ScoreRow | None:
     if item is None:
         return None
-    return scoring.score(item.id, str(item.meta.get("group", "")), item.final_answer, said.output, said.finish)
+    return scoring.score(item.id, str(item.meta.get("group", "")), item.final_answer, said.output, said.finish, form)
 
 
 def _summaries(bundle: Bundle) -> Iterator[str]:

@@ -125,6 +125,7 @@ def _masks(bundle: Bundle, settings: Settings, place: Path) -> Iterator[str]:
         model_digest=run.model_digest,
         dataset=run.dataset,
         dataset_digest=run.dataset_digest,
+        format=config.format,
         instruction=config.instruction,
         row_tokens=config.batch.row_tokens,
     )

@@ -83,6 +83,7 @@ def _answers(bundle: Bundle, side: Side, here: _Here, sample: Sample) -> list[di
         model=side.job.model,
         model_digest=here.model.digest,
         adapter_digest=side.job.adapter_digest,
+        format=side.job.format,
         instruction=side.job.instruction,
         max_new_tokens=side.job.max_new_tokens,
         device=sample.device,

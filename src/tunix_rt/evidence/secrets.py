@@ -1,4 +1,5 @@
-"""Nothing secret goes into a bundle: the forms in which keys and tokens are issued, and what this machine holds as secret.
+"""Nothing secret or private goes into what is published: the forms in which keys and tokens are issued, what this machine holds
+as secret, and places on it.
 
 A finding names the file and the kind and never repeats the secret. Forms without a mark of their own (a bare hex string) cannot
 be told from a digest; they are found only when the environment holds them.
@@ -6,7 +7,10 @@ be told from a digest; they are found only when the environment holds them.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
+
+from tunix_rt import errors
 
 SHORTEST = 8  # characters of a secret of the environment: shorter ones occur by chance
 _FORMS = {
@@ -57,3 +61,35 @@ def find(members: Mapping[str, bytes], known: Iterable[str] = ()) -> Iterator[Fi
             yield Finding(name, "a secret of this machine's environment")
         if not name.endswith((".safetensors", ".py")):
             yield from (Finding(name, kind) for kind, pattern in _COMPILED.items() if pattern.search(data))
+
+
+def refuse(members: Mapping[str, bytes], known: Iterable[str]) -> None:
+    """Raise `errors.Unsafe` naming the first file with a secret in it."""
+    for finding in find(members, known):
+        raise errors.Unsafe(
+            f"{finding.file} contains what looks like a secret ({finding.kind}); a bundle is published, so it is not packed. "
+            "Remove it at its source, and revoke it if it was real.",
+            file=finding.file,
+            kind=finding.kind,
+        )
+
+
+def refuse_paths(members: Mapping[str, bytes], folders: Iterable[Path]) -> None:
+    """Raise `errors.Invalid` naming the first file with a path of this machine in it; `folders` are where the members lie."""
+    private = list(_private(list(folders)))
+    for name, data in members.items():
+        for path in private:
+            if path.encode() in data:
+                raise errors.Invalid(
+                    f"{name} contains {path!r}, a path of this machine; a bundle is published, so it is not packed.",
+                    file=name,
+                    path=path,
+                )
+
+
+def _private(folders: list[Path]) -> Iterator[str]:
+    """The home folder, every input folder, and the workspace two levels above an input, if that is deep enough to be one."""
+    resolved = [folder.absolute() for folder in folders] + [folder.resolve() for folder in folders]
+    yield from {str(folder) for folder in resolved}
+    homes = {Path.home(), *(folder.parent.parent for folder in resolved if len(folder.parts) > 4)}
+    yield from {str(home) for home in homes if len(home.parts) > 1}

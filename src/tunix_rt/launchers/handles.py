@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 from tunix_rt.values import Value
 
 Status = Literal["new", "running", "exited", "lost"]
+Why = Literal["cancelled", "sigterm"]
 
 
 class Handle(Value):
@@ -36,8 +37,9 @@ class Launcher(Protocol):
     def exit(self, handle: Handle) -> Exit:
         """How an attempt that `exited` ended."""
 
-    def cancel(self, handle: Handle) -> None:
-        """Ask the process to stop: a chance to leave a checkpoint, then the end of its whole process tree."""
+    def cancel(self, handle: Handle, why: Why = "cancelled") -> None:
+        """Ask the process to stop: a chance to leave a checkpoint, then the end of its whole process tree. `why` is the reason
+        it then ended for."""
 
     def reap(self, handle: Handle) -> bool:
         """End whatever is left of the attempt at once; False when something still lives."""

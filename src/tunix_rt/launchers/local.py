@@ -12,7 +12,7 @@ from typing import Any
 
 from tunix_rt import errors, values
 from tunix_rt.launchers import environment, processes, shim
-from tunix_rt.launchers.handles import Exit, Handle, Status
+from tunix_rt.launchers.handles import Exit, Handle, Status, Why
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 60.0  # between SIGTERM and SIGKILL: a step may have to end and a checkpoint to be written
@@ -81,10 +81,10 @@ class Local:
         ended = values.read_json(handle.folder / shim.EXIT)
         return Exit(ended["exit_code"], ended["reason"])
 
-    def cancel(self, handle: Handle) -> None:
+    def cancel(self, handle: Handle, why: Why = "cancelled") -> None:
         """The shim looks for this file several times a second; on a full disk the tree is ended without a grace."""
         path = handle.folder / shim.CANCEL
-        wanted = {"run_id": handle.run_id, "attempt": handle.attempt}
+        wanted = {"run_id": handle.run_id, "attempt": handle.attempt, "why": why}
         if shim.read(path) == wanted:
             return
         try:

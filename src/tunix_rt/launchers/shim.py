@@ -115,7 +115,7 @@ def read(path: Path) -> dict[str, Any]:
     """The JSON object in a file; empty when there is none."""
     try:
         data = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
 
@@ -159,7 +159,7 @@ def _stand_by(child: subprocess.Popen[bytes], folder: Path, asked: dict[str, Any
 def _reason_to_stop(folder: Path, asked: dict[str, Any], stop: Stop, seconds: float) -> str | None:
     wanted = read(folder / CANCEL)
     if (wanted.get("run_id"), wanted.get("attempt")) == (asked["run_id"], asked["attempt"]):
-        return "cancelled"
+        return str(wanted["why"])
     if stop.requested:
         return "sigterm"
     return "timeout" if asked["timeout"] is not None and seconds > asked["timeout"] else None

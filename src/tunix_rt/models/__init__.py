@@ -117,11 +117,13 @@ def fetch(
     *,
     name: str | None = None,
     revision: str | None = None,
+    source: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> BaseModel:
     """Copy a Hub-layout folder, a GGUF file or a Hub repository (`owner/model`) into the workspace under `name`.
 
-    A name that already holds other bytes is `errors.Conflict`. The name defaults to the last part of `what`.
+    A name that already holds other bytes is `errors.Conflict`. The name defaults to the last part of `what`; `source` is what a
+    folder's manifest says it was made from, instead of its name.
     """
     name = (name or Path(what).name.removesuffix(".gguf")).lower()
     if not NAME.fullmatch(name) or name in SOURCES:
@@ -131,7 +133,7 @@ def fetch(
         say(f"fetching {what} into {folder}")
         fresh = folder.with_name(f".{name}.new") / name
         try:
-            make(fresh, lambda work: _fill_from_elsewhere(settings, what, revision, work))
+            make(fresh, lambda work: _fill_from_elsewhere(settings, what, revision, source, work))
             made = open_folder(fresh)
             if (folder / MANIFEST).exists() and open_folder(folder).manifest.files != made.manifest.files:
                 raise errors.Conflict(f"{name!r} already names another model here; give another name with --as.", model=name)
@@ -142,10 +144,10 @@ def fetch(
     return open_folder(folder)
 
 
-def _fill_from_elsewhere(settings: Settings, what: str, revision: str | None, work: Path) -> Origin:
+def _fill_from_elsewhere(settings: Settings, what: str, revision: str | None, source: str | None, work: Path) -> Origin:
     path = Path(what)
     if path.is_dir():
-        return imports.fill_from_folder(path, work, f"folder {path.name}")
+        return imports.fill_from_folder(path, work, source or f"folder {path.name}")
     if path.is_file():
         return _fill_from_parts(gguf_files.read(path), work, source=f"file {path.name}", licence="unknown")
     if not imports.HUB_ID.fullmatch(what):

@@ -1,5 +1,10 @@
-"""A llama-architecture GGUF file as the parts of a Hub folder: weights dequantised, rows back in Hub order."""
+"""A llama-architecture GGUF file as the parts of a Hub folder, weights dequantised and rows in Hub order, and the way back.
 
+What is written reads back as what it was: in float32 to the bit, in float16 rounded once. Norms stay float32.
+"""
+
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +12,8 @@ import gguf
 import numpy as np
 from tokenizers import Tokenizer
 
-from tunix_rt import errors
+from tunix_rt import errors, values
+from tunix_rt.models import shapes
 from tunix_rt.models.hub import Parts, byte_bpe, llama_config, tokenizer_config
 
 
@@ -40,27 +46,38 @@ def _unpermute(weight: np.ndarray, heads: int) -> np.ndarray:
     return np.ascontiguousarray(weight.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns))
 
 
+FIXED = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+INNER = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+_OUTER = {hub: name for name, hub in FIXED.items()}
+_OUTER_PARTS = {hub: part for part, hub in INNER.items()}
+
+
 def _hub_name(name: str) -> str:
-    fixed = {
-        "token_embd.weight": "model.embed_tokens.weight",
-        "output_norm.weight": "model.norm.weight",
-        "output.weight": "lm_head.weight",
-    }
-    if name in fixed:
-        return fixed[name]
+    if name in FIXED:
+        return FIXED[name]
     _, layer, part, _ = name.split(".")
-    inner = {
-        "attn_q": "self_attn.q_proj",
-        "attn_k": "self_attn.k_proj",
-        "attn_v": "self_attn.v_proj",
-        "attn_output": "self_attn.o_proj",
-        "ffn_gate": "mlp.gate_proj",
-        "ffn_up": "mlp.up_proj",
-        "ffn_down": "mlp.down_proj",
-        "attn_norm": "input_layernorm",
-        "ffn_norm": "post_attention_layernorm",
-    }[part]
-    return f"model.layers.{layer}.{inner}.weight"
+    return f"model.layers.{layer}.{INNER[part]}.weight"
+
+
+def _gguf_name(name: str) -> str:
+    if name in _OUTER:
+        return _OUTER[name]
+    _, _, layer, part = name.removesuffix(".weight").split(".", 3)
+    return f"blk.{layer}.{_OUTER_PARTS[part]}.weight"
 
 
 def _config(field: dict[str, Any], *, tied: bool) -> dict[str, Any]:
@@ -84,6 +101,87 @@ def _tokenizer(field: dict[str, Any]) -> Tokenizer:
         raise errors.Invalid(f"tokenizer {field['tokenizer.ggml.pre']!r} is not one this converts (smollm).")
     tokens = field["tokenizer.ggml.tokens"]
     vocab = {token: index for index, token in enumerate(tokens)}
-    merges = [tuple(merge.split(" ")) for merge in field["tokenizer.ggml.merges"]]
+    merges = [tuple(merge.split(" ")) for merge in field.get("tokenizer.ggml.merges", [])]
     special = [tokens[index] for index, kind in enumerate(field["tokenizer.ggml.token_type"]) if kind == 3]
     return byte_bpe(vocab, merges, special)
+
+
+def write(folder: Path, tensors: Mapping[str, np.ndarray], dtype: str, out: Path, name: str) -> None:
+    """A GGUF file from float32 tensors under Hub names and the config and tokenizer of a Hub folder; matrices in `dtype`.
+
+    `errors.Invalid` for what the reader above would not give back: another architecture, stretched RoPE, another tokenizer.
+    """
+    config, shape = values.read_json(folder / "config.json"), shapes.of_folder(folder)
+    if shape.family != "llama" or shape.rope.scaling != "none":
+        kind = f"a {shape.family}" if shape.family != "llama" else f"a Llama with {shape.rope.scaling} RoPE scaling"
+        raise errors.Invalid(f"{name} is {kind}; GGUF is written of plain Llamas only, use --to safetensors.", form="gguf")
+    writer = gguf.GGUFWriter(out, "llama")
+    writer.add_name(name)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if dtype == "float16" else gguf.LlamaFileType.ALL_F32)
+    _write_shape(writer, shape, config)
+    _write_tokenizer(writer, folder)
+    for hub, tensor in tensors.items():
+        array = np.ascontiguousarray(tensor, np.float32)
+        if hub.endswith(("q_proj.weight", "k_proj.weight")):
+            array = _permute(array, shape.heads if hub.endswith("q_proj.weight") else shape.kv_heads)
+        writer.add_tensor(_gguf_name(hub), array.astype(np.float16) if dtype == "float16" and array.ndim > 1 else array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _permute(weight: np.ndarray, heads: int) -> np.ndarray:
+    """The inverse of `_unpermute`."""
+    rows, columns = weight.shape
+    return np.ascontiguousarray(weight.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns))
+
+
+def _write_shape(writer: gguf.GGUFWriter, shape: shapes.Shape, config: dict[str, Any]) -> None:
+    writer.add_block_count(shape.layers)
+    writer.add_context_length(int(config["max_position_embeddings"]))
+    writer.add_embedding_length(shape.embed)
+    writer.add_feed_forward_length(shape.hidden)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_key_length(shape.head_dim)
+    writer.add_value_length(shape.head_dim)
+    writer.add_rope_dimension_count(shape.head_dim)
+    writer.add_rope_freq_base(shape.rope.theta)
+    writer.add_layer_norm_rms_eps(shape.norm_eps)
+    writer.add_vocab_size(shape.vocab)
+
+
+def _write_tokenizer(writer: gguf.GGUFWriter, folder: Path) -> None:
+    """`pre` names SmolLM's way to cut text, which is the one that is checked to be there."""
+    told = values.read_json(folder / "tokenizer_config.json")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    inner = json.loads(tokenizer.to_str())
+    cuts = [(cut["type"], cut.get("individual_digits")) for cut in (inner["pre_tokenizer"] or {}).get("pretokenizers", [])]
+    if inner["model"]["type"] != "BPE" or cuts != [("Digits", True), ("ByteLevel", None)]:
+        raise errors.Invalid(
+            f"{folder}: GGUF is written of SmolLM's tokenizer only (byte-level BPE, digits apart); use --to safetensors.",
+            form="gguf",
+        )
+    special = {added["id"] for added in inner["added_tokens"] if added["special"]}
+    vocab = sorted(tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda pair: pair[1])
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list([token for token, _ in vocab])
+    writer.add_token_types([gguf.TokenType.CONTROL if index in special else gguf.TokenType.NORMAL for _, index in vocab])
+    if inner["model"]["merges"]:
+        writer.add_token_merges([" ".join(merge) for merge in inner["model"]["merges"]])
+    index_of = dict(vocab)
+    writer.add_bos_token_id(index_of[_text(told["bos_token"])])
+    writer.add_eos_token_id(index_of[_text(told["eos_token"])])
+    writer.add_chat_template(_template(folder, told))
+
+
+def _text(token: Any) -> str:
+    """A special token as its text, or as `transformers` writes it with its properties."""
+    return str(token["content"] if isinstance(token, dict) else token)
+
+
+def _template(folder: Path, told: dict[str, Any]) -> str:
+    apart = folder / "chat_template.jinja"
+    return values.read_text(apart) if apart.is_file() else str(told["chat_template"])

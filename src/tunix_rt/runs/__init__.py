@@ -35,7 +35,7 @@ from tunix_rt.runs.ledger import (
 )
 from tunix_rt.runs.specs import EvalSpec, Evaluate, ProbeSpec, Spec, TrainSpec, parse, resolve
 from tunix_rt.runs.states import ENDED, LEASED, MOVES, RESUMABLE, Reason, State
-from tunix_rt.runs.trained import Trained, find, load, new_id
+from tunix_rt.runs.trained import Posed, Trained, find, load, new_id, posed
 
 __all__ = [
     "ENDED",
@@ -48,6 +48,7 @@ __all__ = [
     "Figure",
     "Outcome",
     "Page",
+    "Posed",
     "ProbeSpec",
     "Reason",
     "Run",
@@ -72,6 +73,7 @@ __all__ = [
     "mine",
     "new_id",
     "parse",
+    "posed",
     "register",
     "registered",
     "renew",

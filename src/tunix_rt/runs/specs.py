@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tunix_rt import datasets, errors, jobs, models, values
-from tunix_rt.jobs import INSTRUCTION, Device, FolderName, GenerateJob, Mesh, ProbeJob, TrainConfig, TrainJob
+from tunix_rt.jobs import INSTRUCTION, Device, Drawn, FolderName, GenerateJob, Mesh, ProbeJob, TrainConfig, TrainJob
+from tunix_rt.scoring import ReplyFormat
 from tunix_rt.settings import Settings
 from tunix_rt.values import Value
 
@@ -18,7 +19,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Tokens = Annotated[int, Field(ge=1, le=8192)]
 
 
-class Evaluate(Value):
+class Evaluate(Drawn):
     """The evaluation that is queued in the transaction in which the training completes."""
 
     evalset: FolderName
@@ -61,8 +62,10 @@ class TrainSpec(Value):
         return TrainJob(run_id=run_id, config=self.config, **given)
 
 
-class EvalSpec(Value):
-    """Answer an evaluation set with a base model, or with what run `run_id` made of it (`adapter_digest`, `tuned_by`)."""
+class EvalSpec(Drawn):
+    """Answer an evaluation set with a base model, or with what run `run_id` made of it (`adapter_digest`, `tuned_by`).
+
+    Without an `instruction` of its own it is asked as training in that `format` asks."""
 
     kind: Literal["eval"] = "eval"
     model: Name
@@ -72,10 +75,16 @@ class EvalSpec(Value):
     tuned_by: Name | None = None
     evalset: FolderName
     evalset_digest: Digest | None = None
+    format: ReplyFormat = "numbered"
     instruction: str = Field(default=INSTRUCTION, min_length=1)
     limit: int | None = Field(default=None, ge=1)
     max_new_tokens: Tokens = 160
     device: Device = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _instruction_follows_format(cls, data: Any) -> Any:
+        return jobs.instructed(data)
 
     def job(self) -> GenerateJob:
         return GenerateJob(**self.model_dump(exclude={"kind", "tuned_by"}))
@@ -200,6 +209,7 @@ def evaluation_of(spec: TrainSpec, run_id: str, adapter_digest: str) -> EvalSpec
         run_id=run_id,
         adapter_digest=adapter_digest,
         tuned_by=spec.config.name,
+        format=spec.config.format,
         instruction=spec.config.instruction,
         device=spec.device,
         **spec.evaluate.model_dump(),

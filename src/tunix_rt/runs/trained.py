@@ -6,10 +6,11 @@ A folder without it is a run that did not end well. What a run is while it lives
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tunix_rt import errors, values
+from tunix_rt import errors, jobs, values
 from tunix_rt.jobs import TrainJob
+from tunix_rt.scoring import ReplyFormat
 from tunix_rt.settings import Settings
 from tunix_rt.values import Value
 
@@ -69,6 +70,21 @@ class Trained(Value):
     best_step: int | None = None
     kept_step: int | None = None
     early_stopped: bool = False
+
+
+class Posed(NamedTuple):
+    """How a question is put to a model."""
+
+    format: ReplyFormat
+    instruction: str
+
+
+def posed(run: Trained) -> Posed:
+    """As the run was trained, which is how it has to be asked."""
+    job, _ = jobs.read(Path(run.dir))
+    if not isinstance(job, TrainJob):
+        raise errors.Invalid(f"{run.dir} holds no training run.")
+    return Posed(job.config.format, job.config.instruction)
 
 
 def new_id() -> str:

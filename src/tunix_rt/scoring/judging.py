@@ -4,7 +4,7 @@ from typing import Literal
 
 from tunix_rt.scoring import reading
 from tunix_rt.scoring.answers import same
-from tunix_rt.scoring.format import parse_strict
+from tunix_rt.scoring.format import ReplyFormat, parse_strict
 from tunix_rt.values import Value
 
 Outcome = Literal["correct", "wrong", "unparseable", "truncated"]
@@ -21,13 +21,13 @@ class Judgement(Value):
     steps: tuple[str, ...]
 
 
-def judge(expected: str, output: str, finish: str) -> Judgement:
-    """Judge one model output; `finish` is "length" when generation was cut off at its token limit.
+def judge(expected: str, output: str, finish: str, form: ReplyFormat = "numbered") -> Judgement:
+    """Judge one model output by the format it was asked for; `finish` is "length" when it was cut off at its token limit.
 
     Strictly correct implies leniently correct. A guess taken from a cut-off output counts when it is right and leaves
     the output truncated, not wrong, when it is not: the model had not finished speaking.
     """
-    parsed = parse_strict(output)
+    parsed = parse_strict(output, form)
     answer = parsed.answer if parsed else None
     strict = _outcome(expected, answer, finish)
     if strict == "correct":

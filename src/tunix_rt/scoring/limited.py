@@ -12,7 +12,7 @@ import resource
 import selectors
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ SCORERS = "tunix_rt.scoring.scorers"
 
 def grade(
     scorer: Any, cases: Iterable[Case], *, seconds: float = SECONDS, memory: int = MEMORY, module: str = SCORERS
-) -> Iterator[Scored]:
+) -> Generator[Scored, None, None]:
     """The mark of each case, in order. `module.ADAPTER` reads the scorer in the child from its JSON."""
     with _Child(scorer.model_dump_json(), module, memory) as child:
         for case in cases:

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tunix_rt.scoring.answers import normalise, quantity, same, truth_words
+from tunix_rt.scoring.format import TAG
 
-_TAG = re.compile(r"<(/?)(think|thinking|reasoning|answer)>", re.IGNORECASE)
 _CUE = re.compile(r"\banswer\b[*_`]{0,3} ?(?::|=|\bis\b)[ \t]{0,4}[*_`]{0,3}:?", re.IGNORECASE)
 _HASHES = re.compile(r"#### ([^\n]{1,60})")
 _BOXED = "\\boxed{"
@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 def spoken(text: str, finish: str) -> str:
     """The text after the reasoning. Reasoning that was cut off before its end has nothing after it."""
-    tags = [(match.start(), match.end(), match[1] + match[2].lower()) for match in _TAG.finditer(text)]
+    tags = [(match.start(), match.end(), match[1] + match[2].lower()) for match in TAG.finditer(text)]
     closing = [end for _, end, name in tags if name.startswith("/") and name != "/answer"]
     opening = [end for _, end, name in tags if name not in ("answer", "/answer") and not name.startswith("/")]
     if opening and not closing and finish == "length":
@@ -53,7 +53,17 @@ def spoken(text: str, finish: str) -> str:
     answers = [end for _, end, name in tags if name == "answer" and end >= start]
     start = answers[-1] if answers else start
     stop = next((at for at, _, name in tags if name == "/answer" and at >= start), len(text)) if answers else len(text)
-    return _TAG.sub(" ", text[start:stop]).strip()
+    return TAG.sub(" ", text[start:stop]).strip()
+
+
+def reasoned(text: str) -> str:
+    """The text inside the reasoning's tags, to the end where they are not closed; empty without any."""
+    tags = [match for match in TAG.finditer(text) if match[2].lower() != "answer"]
+    if not tags:
+        return ""
+    start = 0 if tags[0][1] else tags[0].end()
+    closing = [match.start() for match in tags if match[1]]
+    return text[start : closing[-1] if closing else len(text)].strip()
 
 
 def find(expected: str, output: str, finish: str) -> Found | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pydantic import Field
 
 from tunix_rt import errors, statistics
+from tunix_rt.scoring.format import ReplyFormat
 from tunix_rt.scoring.judging import Finish, Outcome, judge
 from tunix_rt.values import Value
 
@@ -59,9 +60,9 @@ class Summary(Tally):
     lenient: Tally
 
 
-def score(item: str, group: str, expected: str, output: str, finish: str) -> ScoreRow:
+def score(item: str, group: str, expected: str, output: str, finish: str, form: ReplyFormat = "numbered") -> ScoreRow:
     """Judge one output and keep what scores need of it."""
-    judged = judge(expected, output, finish)
+    judged = judge(expected, output, finish, form)
     return ScoreRow(
         item=item,
         group=group,

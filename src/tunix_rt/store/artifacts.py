@@ -56,7 +56,7 @@ class Artifacts:
             temporary = Path(name)
             try:
                 with os.fdopen(descriptor, "wb") as file:
-                    made = _copy(source, file)
+                    made = copy(source, file)
                     file.flush()
                     os.fsync(file.fileno())
                 return self._keep(temporary, made)
@@ -119,7 +119,8 @@ class Artifacts:
         return made
 
 
-def _copy(source: IO[bytes], target: IO[bytes]) -> Put:
+def copy(source: IO[bytes], target: IO[bytes]) -> Put:
+    """Copy to the end, a megabyte at a time; returns what was copied."""
     hashed, size = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
         hashed.update(chunk)

@@ -4,7 +4,9 @@ SQLite has two engines on one file in WAL mode: the writer begins every transact
 followed by a write can never fail half-way with "database is locked"; the reader cannot write at all.
 """
 
+import math
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +15,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import IsolationLevel
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DisconnectionError, OperationalError
 
 from tunix_rt import errors
 from tunix_rt.settings import Settings
 from tunix_rt.store import migrating
 
 BUSY_SECONDS = 30.0
+IDLE_SECONDS = 1.0  # after which a connection to PostgreSQL may have been lost
+_BACK = "back"
 LOADING_KIB, _CACHE_KIB = 131_072, 2_000
 # A search is planned for its own words, since what suits a rare one takes forever with one that is everywhere; and by one
 # process, since to start another takes ten times as long as a page does.
@@ -128,9 +132,22 @@ def _sqlite(url: URL, begin: str) -> Engine:
 def _postgresql(url: URL, isolation: IsolationLevel, **parameters: str) -> Engine:
     options = " ".join(f"-c {name}={value}" for name, value in {"timezone": "UTC", **parameters}.items())
     arguments = {"options": options, "connect_timeout": 10}
-    return create_engine(
-        url, isolation_level=isolation, connect_args=arguments, pool_size=16, max_overflow=16, pool_pre_ping=True
-    )
+    engine = create_engine(url, isolation_level=isolation, connect_args=arguments, pool_size=16, max_overflow=16)
+
+    @event.listens_for(engine, "checkin")
+    def _noted(_connection: Any, record: Any) -> None:
+        record.info[_BACK] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _tried(connection: Any, record: Any, _proxy: Any) -> None:
+        """Asking whether a connection still lives takes as long as a short query, so only one that has lain idle is asked."""
+        if time.monotonic() - record.info.get(_BACK, math.inf) > IDLE_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError from error
+
+    return engine
 
 
 @contextmanager

@@ -49,6 +49,7 @@ TABLE = Table(
     Index(None, "source", "seq"),
     sqlite_autoincrement=True,
 )
+_NEWEST = select(TABLE.c.seq, TABLE.c.id, TABLE.c.source, TABLE.c.created, TABLE.c.body).order_by(TABLE.c.seq.desc())
 BATCH, BATCH_CHARACTERS = 2_000, 32_000_000  # rows written by one statement, and about how long they may be together
 LARGEST_PAGE = 1_000
 Key = Literal["id", "content"]
@@ -181,20 +182,34 @@ class _Kept(NamedTuple):
 
 
 def _here_sqlite(connection: Connection, unique: Key, keys: list[Any]) -> set[Any]:
+    if unique == "id" and len(keys) == 1:
+        return set()  # `_add_one` leaves it out itself
     marks = ", ".join("?" * len(keys))
     return set(connection.exec_driver_sql(f"SELECT {unique} FROM traces WHERE {unique} IN ({marks})", tuple(keys)).scalars())
 
 
 def _insert_sqlite(connection: Connection, fresh: Sequence[Entry], source: str) -> _Written:
     """The writer's lock makes the next numbers ours."""
+    if len(fresh) == 1:
+        return _add_one(connection, fresh[0], source)
     last, now = connection.execute(_LAST).one()
     rows = [(seq, one.id, one.content, source, one.parent, now, one.body) for seq, one in enumerate(fresh, start=last + 1)]
     connection.exec_driver_sql(_INSERT, rows)
     return _Written({one.id: seq for seq, one in enumerate(fresh, start=last + 1)}, now)
 
 
+def _add_one(connection: Connection, one: Entry, source: str) -> _Written:
+    """One statement for three: asked, numbered, written."""
+    row = connection.exec_driver_sql(_INSERT_ONE, (one.id, one.content, source, one.parent, one.body)).first()
+    return _Written({one.id: row.seq}, row.created) if row else _Written({}, 0.0)
+
+
 _LAST = select(text("coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'traces'), 0)"), clock())
 _INSERT = "INSERT INTO traces (seq, id, content, source, parent, created, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_ONE = (
+    "INSERT INTO traces (id, content, source, parent, created, body) "
+    "VALUES (?, ?, ?, ?, (julianday('now') - 2440587.5) * 86400.0, ?) ON CONFLICT (id) DO NOTHING RETURNING seq, created"
+)
 
 
 def _here_postgresql(connection: Connection, unique: Key, keys: list[Any]) -> set[Any]:
@@ -254,7 +269,7 @@ def listed(
     connection: Connection, *, after: str | None = None, limit: int = 50, source: str | None = None, parent: str | None = None
 ) -> Page:
     """A page of traces, newest first, of one source or with one parent if asked for."""
-    query = select(TABLE).order_by(TABLE.c.seq.desc())
+    query = _NEWEST
     if source is not None:
         query = query.where(TABLE.c.source == source)
     if parent is not None:
@@ -266,8 +281,7 @@ def search(connection: Connection, words: str, *, after: str | None = None, limi
     """A page of the traces whose prompt, steps or answer hold every word of `words`, newest first; "quoted words" stand
     side by side. Case does not matter."""
     before = None if after is None else _cursor(after)
-    found = searching.narrowed(connection, select(TABLE), words, before, limit + 1)
-    return _page(connection, found.order_by(TABLE.c.seq.desc()), after, limit)
+    return _page(connection, searching.narrowed(connection, _NEWEST, words, before, limit + 1), after, limit)
 
 
 def count(connection: Connection) -> int:
@@ -331,8 +345,8 @@ def _page(connection: Connection, query: Select[Any], after: str | None, limit: 
         raise errors.Invalid(f"a page holds 1 to {LARGEST_PAGE} traces, not {limit}.", field="limit")
     if after is not None:
         query = query.where(TABLE.c.seq < _cursor(after))
-    rows = connection.execute(query.limit(limit + 1)).mappings().all()
-    data = tuple(_stored(row) for row in rows[:limit])
+    rows = connection.execute(query.limit(limit + 1)).all()
+    data = tuple(map(Stored._make, rows[:limit]))
     return Page(data, str(data[-1].seq) if len(rows) > limit else None)
 
 

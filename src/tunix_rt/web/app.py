@@ -18,8 +18,11 @@ from tunix_rt.web import (
     mistakes,
     models,
     overview,
+    promoting,
+    registered,
     run_form,
     runs,
+    sweeps,
     trace_form,
     traces,
 )
@@ -34,7 +37,8 @@ def make(settings: Settings, **options: Any) -> FastAPI:
 def routes() -> tuple[BaseRoute, ...]:
     """Fixed addresses come before those that hold a name."""
     modules = (
-        overview, trace_form, traces, intake, building, datasets, run_form, runs, evaluations, comparing, evidence, models,
+        overview, trace_form, traces, intake, building, datasets, run_form, runs, evaluations, comparing, sweeps, evidence,
+        models, promoting, registered,
     )  # fmt: skip
     found = [route for module in modules for route in module.router.routes]
     return (*sorted(found, key=lambda route: "{" in str(getattr(route, "path", ""))), Mount("/static", assets.serve))

@@ -18,7 +18,7 @@ from tunix_rt.comparisons import Block, Comparison, Evaluation, EvaluationSummar
 from tunix_rt.evals.looks import counted
 from tunix_rt.scoring import Prediction, ScoreRow
 from tunix_rt.settings import Settings
-from tunix_rt.web import curves, evaluations, marks, queries, rendering, wording
+from tunix_rt.web import curves, evaluations, marks, mistakes, queries, rendering, wording
 from tunix_rt.web import runs as run_pages
 from tunix_rt.web.evaluations import AnswerView
 from tunix_rt.web.marks import Interval
@@ -107,7 +107,7 @@ def compare(request: Request, here: Here, query: Annotated[CompareQuery, Query()
             with here.heavy():
                 result = _result(here, one, other, query)
         except (errors.Invalid, errors.NotFound) as mistake:
-            problem = mistake.message
+            problem = mistakes.said(mistake, str(here.settings.home))
     view = CompareView(
         choices=tuple(
             Choice(id=each.evaluation_id, text=f"{each.label} on {each.evalset}, {wording.percent(each.accuracy)}")

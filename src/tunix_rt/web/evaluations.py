@@ -15,7 +15,7 @@ from tunix_rt.api.runs import RUN_ID, RunId
 from tunix_rt.api.service import Here
 from tunix_rt.comparisons import Board, Entry, Evaluation, EvaluationSummary, Filters
 from tunix_rt.evals.looks import Counted
-from tunix_rt.jobs import Device, TrainJob, read
+from tunix_rt.jobs import Device
 from tunix_rt.runs import EvalSpec, Run
 from tunix_rt.scoring import Outcome, Prediction, ScoreRow
 from tunix_rt.settings import Settings
@@ -358,15 +358,14 @@ def spec(here: Here, form: OfRun, model: str | None, run: Run | None) -> EvalSpe
         folder = run.dir(here.settings)
         if not (folder / "run.json").is_file():
             raise errors.NotFound(f"run {run.run_id} has not finished, so there is nothing to evaluate.", run=run.run_id)
-        trained, job = runs.load(folder), read(folder)[0]
-        assert isinstance(job, TrainJob)
+        trained = runs.load(folder)
         asked = EvalSpec(
             model=trained.model,
             model_digest=trained.model_digest,
             run_id=trained.run_id,
             adapter_digest=trained.adapter_digest,
             tuned_by=trained.name,
-            instruction=job.config.instruction,
+            **runs.posed(trained)._asdict(),
             **rest,
         )
     found = runs.resolve(here.settings, asked)

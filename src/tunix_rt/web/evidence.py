@@ -1,29 +1,24 @@
 """`/evidence`: bundles, what each claims, and what verifying it finds; pack and download."""
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Form, Query
-from fastapi import Path as FromPath
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from tunix_rt import comparisons, errors, evidence, runs
+from tunix_rt.api.evidence import BundleName, found, read
 from tunix_rt.api.runs import RUN_ID
 from tunix_rt.api.service import Here
 from tunix_rt.evidence import Report
-from tunix_rt.settings import Settings
 from tunix_rt.web import marks, queries, rendering, wording
 from tunix_rt.web.marks import Interval
 
 router = APIRouter(include_in_schema=False)
-Bundle = Annotated[str, FromPath(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="A bundle's name.")]
-LARGEST = 1_000_000  # bytes of one JSON file of a bundle that a page reads
 
 
 class VerifyQuery(queries.Query):
@@ -98,7 +93,7 @@ def pack(here: Here, form: Annotated[ToPack, Form()]) -> Response:
 
 
 @router.get("/evidence/{bundle}")
-def show(request: Request, here: Here, bundle: Bundle, query: Annotated[VerifyQuery, Query()]) -> Response:
+def show(request: Request, here: Here, bundle: BundleName, query: Annotated[VerifyQuery, Query()]) -> Response:
     path = found(here.settings, bundle)
     report = None
     if query.depth is not None:
@@ -110,27 +105,9 @@ def show(request: Request, here: Here, bundle: Bundle, query: Annotated[VerifyQu
 
 
 @router.get("/evidence/{bundle}/download")
-def download(here: Here, bundle: Bundle) -> Response:
+def download(here: Here, bundle: BundleName) -> Response:
     path = found(here.settings, bundle)
     return FileResponse(path, media_type="application/zip", filename=path.name)
-
-
-def found(settings: Settings, bundle: str) -> Path:
-    """The name is looked up among those that are there, never made into a path."""
-    known = {path.stem: path for path in settings.evidence.glob("*.zip")}
-    if bundle not in known:
-        raise errors.NotFound(f"no bundle {bundle!r}.{errors.nearest(bundle, known)}", bundle=bundle)
-    return known[bundle]
-
-
-def read(path: Path, member: str) -> dict[str, Any]:
-    """One JSON file of the bundle as it stands; empty when it cannot be read, which verifying will tell."""
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-            data = orjson.loads(file.read(LARGEST))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def bundle_view(path: Path, report: Report | None) -> BundleView:

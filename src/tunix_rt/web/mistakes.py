@@ -54,10 +54,14 @@ def page(scope: Scope, mistake: errors.Mistake) -> Response | None:
     return response
 
 
+def said(mistake: errors.Mistake, home: str) -> str:
+    """The message; where the workspace lies on the server's disk is nobody's business."""
+    return mistake.message.replace(home, "<workspace>")
+
+
 def view(mistake: errors.Mistake, home: str) -> View:
-    """The first line is the sentence, further ones are listed; of several problems each has a line. Where the workspace lies
-    on the server's disk is nobody's business."""
-    first, *rest = mistake.message.replace(home, "<workspace>").splitlines() or [""]
+    """The first line is the sentence, further ones are listed; of several problems each has a line."""
+    first, *rest = said(mistake, home).splitlines() or [""]
     problems = mistake.details.get("problems", ())
     lines = [f"{problem['field']}: {problem['message']}" for problem in problems] if len(problems) > 1 else rest
     return View(

@@ -1,4 +1,4 @@
-"""`/models`: the base models that runs start from, and what runs of this workspace have made of them."""
+"""`/models`: the registered models, the base models that runs start from, and what runs of this workspace have made of them."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +8,7 @@ from fastapi import Path as FromPath
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from tunix_rt import errors, models, runs, values
+from tunix_rt import errors, models, registry, runs, values
 from tunix_rt.api.service import Here
 from tunix_rt.models import Source
 from tunix_rt.runs import Run
@@ -34,6 +34,17 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """`champion` is 0 where there is none."""
+
+    name: str
+    versions: int
+    newest: int
+    champion: int
+    others: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
     run_id: str
     name: str
@@ -45,6 +56,7 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
+    registered: tuple[Registered, ...]
     bases: tuple[Base, ...]
     tuned: tuple[Tuned, ...]
 
@@ -53,11 +65,24 @@ class View:
 def show(request: Request, here: Here) -> Response:
     with here.store.reading() as connection:
         trained = runs.listed(connection, state="completed", kind="train", limit=100).data
+        registered = registry.listed(connection, limit=200).data
     view = View(
+        registered=tuple(map(_registered, registered)),
         bases=tuple(_base(here.settings, source) for source in models.SOURCES.values()),
         tuned=tuple(_tuned(here.settings, run) for run in trained),
     )
     return rendering.page(request, "models.html", view, title="Models", command="tunix-rt models list")
+
+
+def _registered(model: registry.Model) -> Registered:
+    others = [f"{alias} is version {version}" for alias, version in model.aliases.items() if alias != registry.CHAMPION]
+    return Registered(
+        name=model.name,
+        versions=model.versions,
+        newest=model.newest,
+        champion=model.aliases.get(registry.CHAMPION, 0),
+        others=", ".join(others),
+    )
 
 
 def _base(settings: Settings, source: Source) -> Base:

@@ -28,6 +28,7 @@ NAVIGATION = (
     ("Runs", "/runs"),
     ("Compare", "/compare"),
     ("Leaderboard", "/leaderboard"),
+    ("Sweeps", "/sweeps"),
     ("Models", "/models"),
     ("Evidence", "/evidence"),
 )

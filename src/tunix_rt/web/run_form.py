@@ -15,7 +15,7 @@ from tunix_rt import errors, jobs, models, recipes, runs
 from tunix_rt.api.service import Here
 from tunix_rt.jobs import Device, Lora, TrainConfig
 from tunix_rt.runs import Evaluate, TrainSpec
-from tunix_rt.web import rendering, wording
+from tunix_rt.web import mistakes, rendering, wording
 
 router = APIRouter(include_in_schema=False)
 Given = ImmutableMultiDict[str, Any]
@@ -71,7 +71,7 @@ def new(request: Request, here: Here) -> Response:
         try:
             spec(given)
         except errors.Mistake as mistake:
-            problem = mistake.message
+            problem = mistakes.said(mistake, str(here.settings.home))
     return _shown(request, here, given, problem)
 
 
@@ -85,7 +85,7 @@ def submit(request: Request, here: Here, form: Annotated[FormData, Depends(_form
         with here.store.unit_of_work() as connection:
             run = runs.submit(connection, runs.resolve(here.settings, asked))
     except (errors.Invalid, errors.NotFound, errors.Missing) as mistake:
-        return _shown(request, here, form, mistake.message, mistake.status)
+        return _shown(request, here, form, mistakes.said(mistake, str(here.settings.home)), mistake.status)
     return RedirectResponse(f"/runs/{run.run_id}", 303)
 
 
@@ -103,9 +103,9 @@ def form_view(here: Here, given: Given, problem: str) -> FormView:
         shown.setdefault("dataset", next((name for name in there if "eval" not in name), there[0]))
     toml = ""
     try:
-        toml = as_toml(TrainConfig.parse(nested(_config_part(given)), source="config"))
+        toml = jobs.config_text(TrainConfig.parse(nested(_config_part(given)), source="config"))
     except errors.Invalid:
-        toml = as_toml(config)
+        toml = jobs.config_text(config)
     return FormView(
         configs=tuple(recipes.names("train")),
         config=str(given.get("config") or config.name),
@@ -282,28 +282,3 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in data.items():
         made |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return made
-
-
-def as_toml(config: TrainConfig) -> str:
-    """The config as the file that `tunix-rt train --config` reads; what is as always is left out."""
-    data = config.model_dump(mode="json", exclude_defaults=True) | {"name": config.name, "model": config.model}
-    if "tuning" in data:
-        data["tuning"] = {"method": config.tuning.method, **data["tuning"]}
-    tables = {key: value for key, value in data.items() if isinstance(value, dict)}
-    lines = [f"{key} = {_toml(value)}" for key, value in data.items() if key not in tables]
-    for key, table in tables.items():
-        lines += ["", f"[{key}]", *(f"{name} = {_toml(value)}" for name, value in table.items() if value is not None)]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + "".join(_ESCAPED.get(letter, letter) for letter in value) + '"'
-    return str(value)
-
-
-_ESCAPED = {'"': '\\"', "\\": "\\\\", **{chr(code): f"\\u{code:04x}" for code in (*range(32), 127)}}

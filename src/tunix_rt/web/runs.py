@@ -12,7 +12,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from tunix_rt import errors, runs, values
+from tunix_rt import errors, registry, runs, values
 from tunix_rt.api.runs import RunId
 from tunix_rt.api.service import Here
 from tunix_rt.comparisons import EvaluationSummary
@@ -184,6 +184,7 @@ class RunView:
     attempts: tuple[tuple[str, str, str, str], ...]
     evaluations: tuple[EvaluationRow, ...]
     evalsets: tuple[str, ...]
+    registered: tuple[tuple[str, int, tuple[str, ...]], ...]
     bundle: bool
     packable: bool
     cancellable: bool
@@ -197,14 +198,22 @@ def show(request: Request, here: Here, run_id: RunId) -> Response:
         run = runs.get(connection, run_id)
         happened = runs.events(connection, run_id)
         tries = runs.attempts(connection, run_id)
-    view = run_view(here.settings, here.redact, run, happened, tries)
+        made = registry.of_run(connection, run_id) if run.kind == "train" else ()
+    view = run_view(here.settings, here.redact, run, happened, tries, made)
     verb = "logs" if run.state in ("running", "queued") else "show"
     return rendering.page(
         request, "run.html", view, title=f"{view.name}, {run.state}", command=f"tunix-rt runs {verb} {run_id}", up="/runs"
     )
 
 
-def run_view(settings: Settings, redact: Redactor, run: Run, happened: Sequence[Any], tries: Sequence[runs.Attempt]) -> RunView:
+def run_view(
+    settings: Settings,
+    redact: Redactor,
+    run: Run,
+    happened: Sequence[Any],
+    tries: Sequence[runs.Attempt],
+    made: Sequence[registry.Entry],
+) -> RunView:
     folder = run.dir(settings)
     curve = curves.read(folder / "metrics.jsonl")
     log, log_next = tail(folder / "log.txt", TAIL)
@@ -231,6 +240,7 @@ def run_view(settings: Settings, redact: Redactor, run: Run, happened: Sequence[
         attempts=tuple(map(_attempt, tries)),
         evaluations=tuple(evaluation_row(found) for found in evaluations),
         evalsets=evalsets(settings, run),
+        registered=tuple((entry.name, entry.version, entry.aliases) for entry in made),
         bundle=(settings.evidence / f"{run.run_id}.zip").is_file(),
         packable=bool(evaluations),
         cancellable=run.state in ("queued", "running"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from tunix_rt import errors, runs
+from tunix_rt import errors, runs, sweeps
 from tunix_rt.launchers.handles import Handle, Launcher
 from tunix_rt.launchers.local import Local
 from tunix_rt.runs import Outcome, Run
@@ -23,6 +23,7 @@ from tunix_rt.worker import presence, work
 
 log = logging.getLogger("tunix_rt.worker")
 PAUSE_SECONDS = 0.2
+SWEEP_SECONDS = 1.0  # between two looks at sweeps while nothing ends
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -44,6 +45,7 @@ class Worker:
         self._launcher: Launcher = launcher or Local()
         self._host, self._boot_id = platform.node(), boot_id()
         self._beat_due = 0.0
+        self._sweeps_due = 0.0
         self._read: dict[str, int] = {}
         self._presence = presence.Presence(settings, self.id)
         with opened.unit_of_work() as connection:
@@ -54,8 +56,9 @@ class Worker:
         self._beat()
         held = self._held()
         changed = [self._act(run) for run in held]
+        advanced = self._only is None and self._advance(at_once=any(changed))
         claimed = claiming and len(held) < self._slots and self.claim()
-        return any(changed) or claimed
+        return any(changed) or advanced or claimed
 
     def work(self, stopped: Callable[[], bool], *, once: bool = False) -> None:
         """Pass after pass until told to stop; with `once`, until there is nothing left to do."""
@@ -64,9 +67,19 @@ class Worker:
                 continue
             if self._only is None and self._index_words():
                 continue
-            if once and not self._held():
+            if once and not self._held() and not self._sweeping():
                 return
             time.sleep(PAUSE_SECONDS)
+
+    def preempt(self) -> None:
+        """Ask the processes of what is held to leave a checkpoint and go; their runs can be resumed."""
+        for run in self._held():
+            handle = self._handle(run)
+            if self._launcher.poll(handle) == "running":
+                self._launcher.cancel(handle, "sigterm")
+
+    def _handle(self, run: Run) -> Handle:
+        return Handle(run_id=run.run_id, attempt=run.attempt, folder=run.dir(self._settings))
 
     def close(self) -> None:
         """Let go of what is held, without stopping it."""
@@ -85,6 +98,17 @@ class Worker:
             self._tell("claimed", run)
             self._crash_at("claimed")
         return run is not None
+
+    def _advance(self, *, at_once: bool) -> bool:
+        """Move sweeps on, whoever worked on their trials."""
+        if not at_once and time.monotonic() < self._sweeps_due:
+            return False
+        self._sweeps_due = time.monotonic() + SWEEP_SECONDS
+        return sweeps.advance(self._settings, self._store)
+
+    def _sweeping(self) -> bool:
+        with self._store.reading() as connection:
+            return bool(sweeps.at_work(connection))
 
     def _index_words(self) -> bool:
         """With nothing better to do, make traces that came in large batches quick to search."""
@@ -119,7 +143,7 @@ class Worker:
                 presence.forget(self._settings, worker)
 
     def _act(self, run: Run) -> bool:
-        handle = Handle(run_id=run.run_id, attempt=run.attempt, folder=run.dir(self._settings))
+        handle = self._handle(run)
         match self._launcher.poll(handle):
             case "new":
                 self._begin(run, handle)

@@ -49,17 +49,19 @@ def training_inputs(settings: Settings, spec: TrainSpec, model: Path) -> Inputs:
 
 
 def _trained_in(settings: Settings, opened: Store, spec: EvalSpec, folder: Path) -> Path | None:
-    """Where the run that an evaluation names was trained: the ledger knows, or the folder was prepared by whoever asked."""
+    """Where the run that an evaluation names was trained: the ledger knows, or the folder was prepared by whoever asked, who
+    may have its weights from the registry."""
     if spec.run_id is None:
         return None
+    adapter = jobs.read(folder)[1].adapter if (folder / "inputs.json").is_file() else None
     try:
         with opened.reading() as connection:
-            return runs.get(connection, spec.run_id).dir(settings)
+            trained_in = runs.get(connection, spec.run_id).dir(settings)
     except errors.NotFound:
-        if (folder / "inputs.json").is_file():
-            adapter = jobs.read(folder)[1].adapter
-            return adapter.parent if adapter else None
-        raise
+        if adapter is None:
+            raise
+        return adapter.parent
+    return trained_in if adapter is None or (trained_in / "adapter").is_dir() else adapter.parent
 
 
 def refused(mistake: Exception) -> Outcome:

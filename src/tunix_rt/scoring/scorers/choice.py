@@ -24,7 +24,7 @@ class Choice(Value):
         return _letter(case.expected, options(case)) is not None
 
     def score(self, case: Case) -> Scored:
-        answer, known = stated(case.output, case.finish), options(case)
+        answer, known = stated(case.output, case.finish, case.form), options(case)
         given = None if answer is None else _letter(answer, known)
         if given is None:
             return unanswered(case)

@@ -4,13 +4,14 @@ from typing import Any
 
 from pydantic import Field
 
+from tunix_rt.scoring.format import ReplyFormat
 from tunix_rt.scoring.judging import Finish, Outcome
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value
 
 
 class Case(Value):
-    """One item and what a model said to it. `reference` is the item's own trace."""
+    """One item and what a model said to it. `reference` is the item's own trace, `form` the format it was asked for."""
 
     item: str
     group: str
@@ -18,6 +19,7 @@ class Case(Value):
     output: str
     finish: Finish
     tokens: int | None = Field(ge=0)
+    form: ReplyFormat = "numbered"
 
     @property
     def expected(self) -> str:

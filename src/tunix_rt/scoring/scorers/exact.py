@@ -19,7 +19,7 @@ class Exact(Value):
         return bool(case.expected)
 
     def score(self, case: Case) -> Scored:
-        answer = stated(case.output, case.finish)
+        answer = stated(case.output, case.finish, case.form)
         if answer is None:
             return unanswered(case)
         wanted, given = normalise(case.expected), normalise(answer)

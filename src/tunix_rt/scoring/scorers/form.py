@@ -15,7 +15,7 @@ class Form(Value):
         return bool(case.item)
 
     def score(self, case: Case) -> Scored:
-        parsed = parse_strict(case.output)
+        parsed = parse_strict(case.output, case.form)
         if parsed is None:
             return unanswered(case)
         return scored(case, "correct", parsed.answer, steps=len(parsed.steps))

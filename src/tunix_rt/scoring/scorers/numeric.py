@@ -50,7 +50,7 @@ class Numeric(Value):
         return amount(case.expected) is not None
 
     def score(self, case: Case) -> Scored:
-        answer = stated(case.output, case.finish)
+        answer = stated(case.output, case.finish, case.form)
         given = None if answer is None else amount(answer) or _only_number(answer)
         wanted = amount(case.expected)
         if answer is None or given is None or wanted is None:

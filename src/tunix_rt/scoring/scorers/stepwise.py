@@ -8,7 +8,7 @@ from tunix_rt.checking import Mode, TraceCheck
 from tunix_rt.scoring.answers import same
 from tunix_rt.scoring.extraction import stated
 from tunix_rt.scoring.format import ANSWER, parse_strict
-from tunix_rt.scoring.reading import spoken
+from tunix_rt.scoring.reading import reasoned, spoken
 from tunix_rt.scoring.scorers.core import Case, Scored, unanswered
 from tunix_rt.traces import Step, Trace
 from tunix_rt.values import Value
@@ -18,7 +18,8 @@ MOST_STEPS, LONGEST_STEP = 1_000, 20_000
 
 
 class Steps(Value):
-    """Right when the answer is and no step is wrong. The steps are those of the taught form, else the lines before the answer.
+    """Right when the answer is and no step is wrong. The steps are those of the taught format, else the lines of the
+    reasoning in tags, else the lines before the answer.
 
     `details.reasoning` is "wrong" with a wrong step, "right" when at least one step was checked and none is wrong, else
     "unchecked": what could not be checked counts for neither. `details.answer_right` is the answer alone.
@@ -32,7 +33,7 @@ class Steps(Value):
         return bool(case.reference.steps)
 
     def score(self, case: Case) -> Scored:
-        steps, answer = _steps(case), stated(case.output, case.finish)
+        steps, answer = _steps(case), stated(case.output, case.finish, case.form)
         if not steps:
             return unanswered(case)
         right = answer is not None and same(case.expected, answer)
@@ -53,11 +54,12 @@ class Steps(Value):
 
 
 def _steps(case: Case) -> list[str]:
-    parsed = parse_strict(case.output)
+    parsed = parse_strict(case.output, case.form)
     if parsed is not None:
         lines = list(parsed.steps)
     else:
-        body = spoken(case.output, case.finish) or case.output
+        body = reasoned(case.output) if case.form != "numbered" else ""
+        body = body or spoken(case.output, case.finish) or case.output
         lines = [_MARKER.sub("", line) for line in body.splitlines() if not line.lstrip().startswith(ANSWER.strip())]
     kept = [line.replace("\x00", " ").strip()[:LONGEST_STEP] for line in lines]
     return [line for line in kept if line][:MOST_STEPS]

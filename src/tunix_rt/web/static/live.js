@@ -7,6 +7,13 @@ const MOST_LOG = 200000; // characters of the log that stay on the page
 
 const $ = (selector) => document.querySelector(selector);
 
+// Parts of a page that change now and then.
+export function refresh() {
+  setInterval(() => {
+    if ($("[data-refresh]") && !document.hidden) swap(location.href).catch(() => {});
+  }, 4000);
+}
+
 export function follow() {
   const live = $("[data-live]");
   if (!live) return;

@@ -1,5 +1,5 @@
 // What a page does beyond links and forms. Without this file every page still filters, pages and sends its forms.
-import { follow } from "./live.js";
+import { follow, refresh } from "./live.js";
 import { swap } from "./swap.js";
 import "./chart.js";
 
@@ -147,5 +147,7 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
+$("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 for (const log of $$("[data-log]")) log.scrollTop = log.scrollHeight;
 follow();
+refresh();
