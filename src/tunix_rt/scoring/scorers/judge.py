@@ -82,7 +82,7 @@ class Judge(Value):
     def mark(self, case: Case, reply: Reply) -> Scored | None:
         """None when the reply holds no verdict: that is no mark, and never a zero."""
         found = verdict(reply)
-        return None if found is None else scored(case, found, stated(case.output, case.finish))
+        return None if found is None else scored(case, found, stated(case.output, case.finish, case.form))
 
 
 def verdict(reply: Reply) -> Verdict | None:
