@@ -15,7 +15,7 @@ COMMAND = Path(sys.executable).parent / "tunix-rt"
 README = (Path(__file__).parents[1] / "README.md").read_text()
 LINES = [shlex.split(line, comments=True) for line in re.findall(r"^tunix-rt .*$", README, re.MULTILINE)]
 # what these stand for is run by tests/test_demo.py and tests/test_cli_data.py
-REAL_MODEL = ("FILE", "RUN", "masks", "dev-reasoning-v2-eval", "run.zip", "BASE_EVALUATION")
+REAL_MODEL = ("FILE", "RUN", "masks", "dev-reasoning-v2-eval", "run.zip", "BASE_EVALUATION", "sweep_demo", "--study")
 
 
 def is_quick(line: list[str]) -> bool:
