@@ -107,7 +107,7 @@ def test_a_time_limit_ends_a_run_in_time_with_its_adapter(
 ) -> None:
     """The limit lies well behind the first step; where other work slows the machine down, it is doubled and tried again."""
     config.write_text(CONFIG.replace(f"steps = {STEPS}\n", ""))
-    for seconds in (12.0, 24.0, 48.0):
+    for seconds in (12.0, 24.0, 48.0, 96.0, 192.0):
         output = tmp_path / f"o{seconds:g}"
         shown, spent = limited(asked(config, sums, output), output, workspace.home, seconds)
         assert (shown["state"], shown["reason"]) == ("timed_out", "timeout")

@@ -258,3 +258,25 @@ def test_coverage_and_size_with_many_worlds() -> None:
         assert 0.93 <= rates["covered"] <= 0.97, (shape, rates)
         assert rates["false verdicts"] <= 0.055, (shape, rates)
         assert rates["false passes"] <= 0.055, (shape, rates)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_difference_with_its_error_is_tested_as_scipy_tests_a_mean(seed: int) -> None:
+    values = np.random.default_rng(seed).normal(0.1, 0.2, 9)
+    error = float(values.std(ddof=1)) / 3
+    found, wanted = statistics.tested(float(values.mean()), error, 8, 0.05), scipy.stats.ttest_1samp(values, 0)
+    assert found.p_value == pytest.approx(wanted.pvalue, rel=1e-9)
+    assert found.ci95 == pytest.approx(tuple(wanted.confidence_interval()), rel=1e-9)
+    assert (found.verdict == "better") == (found.ci95.low > 0)
+
+
+def test_the_effect_that_could_be_seen_is_seen_four_times_in_five() -> None:
+    """By simulation: 20 values of spread 1, so 19 degrees of freedom, around the minimum detectable effect."""
+    rng, effect = np.random.default_rng(1), statistics.tested(0.0, 0.1 / math.sqrt(20), 19, 0.05).minimum_detectable_effect
+    rows = rng.normal(effect, 0.1, (4_000, 20))
+    seen = np.mean(np.abs(rows.mean(1) / (rows.std(1, ddof=1) / math.sqrt(20))) > scipy.stats.t.ppf(0.975, 19))
+    assert 0.78 < seen < 0.83
+
+
+def test_nothing_is_told_from_one_seed() -> None:
+    assert statistics.tested(0.5, math.inf, 2, 0.05).verdict == statistics.tested(0.5, 0.1, 0, 0.05).verdict == "cannot tell"

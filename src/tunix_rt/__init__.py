@@ -27,6 +27,7 @@ One module a stage, in the order of the flow:
     launchers     4b  where an engine process runs: launch, poll, cancel, reap
     evals         5   predictions -> scores -> summary
     comparisons   5b  is it better, on the same items
+    studies       5c  several recipes and seeds, one locked plan
     sweeps        6a  many runs over a search space: chosen on val, confirmed once on test
     registry      6b  names for what runs made: immutable versions, aliases, promotion through a gate
     evidence      7   a bundle that a stranger can verify

@@ -243,20 +243,20 @@ def _quotient(a: int, b: int) -> int:
     return a // b
 
 
-def _convert(value: Number, source: str, target: str) -> Fraction:
+def _convert(value: Number, source: str, target: str) -> Number:
     for unit in (source, target):
         if unit not in UNITS:
             raise ValueError(f"unknown unit {unit!r}{errors.nearest(unit, UNITS)}")
     (dimension, have), (other, want) = UNITS[source], UNITS[target]
     if dimension != other:
         raise ValueError(f"{source} measures {dimension} and {target} measures {other}")
-    return Fraction(value) * have / want
+    return _div(value * have, want)
 
 
-def _solve(a: Number, b: Number, c: Number) -> Fraction:
+def _solve(a: Number, b: Number, c: Number) -> Number:
     if a == 0:
         raise ValueError("a * x + b = c needs a other than 0")
-    return Fraction(c - b) / a
+    return _div(c - b, a)
 
 
 def _compare(a: Number, relation: str, b: Number) -> bool:
@@ -299,8 +299,8 @@ TABLE: dict[str, Op] = {
     "sum": Op(("numbers",), "number", sum),
     "quotient": Op(("integer", "integer"), "integer", _quotient),
     "remainder": Op(("integer", "integer"), "integer", lambda a, b: a - b * _quotient(a, b)),
-    "mean": Op(("numbers",), "number", lambda values: Fraction(sum(values)) / len(values)),
-    "percent_of": Op(("number", "number"), "number", lambda percent, whole: Fraction(percent) * whole / 100),
+    "mean": Op(("numbers",), "number", lambda values: _div(sum(values), len(values))),
+    "percent_of": Op(("number", "number"), "number", lambda percent, whole: _div(percent * whole, 100)),
     "percent_share": Op(("number", "number"), "number", lambda part, whole: _div(part, whole) * 100),
     "convert": Op(("number", "text", "text"), "number", _convert),
     "solve": Op(("number", "number", "number"), "number", _solve),  # the x of a * x + b = c

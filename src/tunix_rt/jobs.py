@@ -283,6 +283,7 @@ class MaskJob(Value):
     model_digest: str
     dataset: str
     dataset_digest: str
+    stage_digests: tuple[str, ...] = ()
     format: ReplyFormat = "numbered"
     instruction: str = Field(default=INSTRUCTION, min_length=1)
     row_tokens: int = Field(default=256, ge=16, le=8192)

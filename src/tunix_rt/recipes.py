@@ -5,7 +5,7 @@ from typing import Literal
 
 from tunix_rt import errors
 
-Kind = Literal["data", "train", "sweeps"]
+Kind = Literal["data", "train", "study", "sweeps"]
 _PACKAGE = Path(__file__).parent
 
 

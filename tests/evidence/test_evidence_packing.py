@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tunix_rt import errors, evidence, values
+from tunix_rt import datasets, errors, evidence, values
 from tunix_rt.evidence import standalone
+from tunix_rt.jobs import TrainJob
 
 FILES = [
     *(("run", name) for name in ("run.json", "config.json", "metrics.jsonl", "environment.json")),
@@ -109,3 +110,45 @@ def test_a_failed_pack_leaves_an_older_bundle_alone(own_folders, tmp_path):
     with pytest.raises(errors.NotFound):
         own_folders.pack(tmp_path / "bundle.zip")
     assert (tmp_path / "bundle.zip").read_bytes() == before
+
+
+@pytest.fixture
+def curriculum(own_folders):
+    """The made-up run as if it had gone on to a second dataset, selected from its first; that dataset's folder."""
+    parent = datasets.open_dataset(own_folders.trainset)
+    chosen = {"name": "second", "select": {"from": ["train-small"], "limit": 3}}
+    selection = datasets.Selection.parse(chosen, source="test")
+    second = own_folders.trainset.parent / "second"
+    manifest = datasets.derive(selection, [datasets.pool(parent, "train-small")], second)
+    digests = [parent.manifest.digest, manifest.digest]
+    job = values.read_json(own_folders.run / "config.json")
+    stages = [{"dataset": name, "epochs": 1} for name in ("train-small", "second")]
+    job = TrainJob.parse({**job, "config": {**job["config"], "stages": stages}, "stage_digests": digests}, source="test")
+    run = values.read_json(own_folders.run / "run.json")
+    told = [
+        {**stage, "dataset_digest": digest, "examples": 10, "steps": 2} for stage, digest in zip(stages, digests, strict=True)
+    ]
+    values.write_json(own_folders.run / "config.json", job.model_dump(mode="json"))
+    values.write_json(own_folders.run / "run.json", {**run, "config_digest": job.config.digest, "stages": told})
+    return second
+
+
+def test_a_curriculum_brings_the_datasets_of_all_its_stages(own_folders, curriculum, tmp_path):
+    own_folders.pack(tmp_path / "bundle.zip", later_dataset_dirs=[curriculum])
+    members = standalone.parse((tmp_path / "bundle.zip").read_bytes())
+    assert members["stages/2/dataset.jsonl"] == (curriculum / "dataset.jsonl").read_bytes()
+    assert "stages/2/rejects.jsonl" in members
+    assert "tuned on train-small, then second" in members["README.md"].decode()
+    assert evidence.verify(tmp_path / "bundle.zip", 1).failures == ()
+
+
+@pytest.mark.usefixtures("curriculum")
+def test_a_curriculum_without_its_later_dataset_is_not_packed(own_folders, tmp_path):
+    with pytest.raises(errors.NotFound, match=r"stages/2/manifest\.json"):
+        own_folders.pack(tmp_path / "bundle.zip")
+
+
+@pytest.mark.usefixtures("curriculum")
+def test_another_dataset_is_not_taken_for_a_stage(own_folders, tmp_path):
+    with pytest.raises(errors.Invalid, match="stage_digests"):
+        own_folders.pack(tmp_path / "bundle.zip", later_dataset_dirs=[own_folders.trainset])

@@ -155,3 +155,32 @@ def test_format_and_length() -> None:
     assert mark("length", "1", "x" * 10, {"most": 10}) == "correct"
     assert mark("length", "1", "x" * 11, {"most": 10}) == "wrong"
     assert mark("length", "1", "x", finish="length") == "truncated"
+
+
+ATTEMPT = {"prompt": "Sum?\n\nAttempt:\n1. 1 + 2 = 3\n2. 3 + 3 = 7\nAnswer: 7\n\nWhich step?", "review": "find"}
+
+
+@pytest.mark.parametrize(
+    ("output", "first_wrong", "outcome", "said"),
+    [
+        ("1. x\nAnswer: 2", 2, "correct", 2),
+        ("1. x\nAnswer: 1", 2, "correct", 1),
+        ("1. x\nAnswer: none", 2, "wrong", 0),
+        ("1. x\nAnswer: none", 0, "correct", 0),
+        ("1. x\nAnswer: step 2", 0, "wrong", 2),
+        ("1. x\nAnswer: 7", 2, "unparseable", None),
+        ("I think that step 2 is wrong.", 2, "correct", 2),
+        ("Step 1 looks good. There is no mistake.", 0, "correct", 0),
+        ("3 + 3 = 6", 2, "unparseable", None),
+    ],
+)
+def test_detection_asks_first_whether_there_is_a_wrong_step(
+    output: str, first_wrong: int, outcome: str, said: int | None
+) -> None:
+    expected = str(first_wrong or "none")
+    found = scorers.named("detection").score(case(expected, output, first_wrong=first_wrong, **ATTEMPT))
+    assert (found.outcome, found.details["said"]) == (outcome, said)
+
+
+def test_detection_leaves_other_items_out() -> None:
+    assert not scorers.named("detection").applies(case("2", "Answer: 2", first_wrong=2))

@@ -11,6 +11,7 @@ import pytest
 from submitted import Smoked, subject
 
 from tunix_rt import datasets, evidence, jobs, recipes, submission, values
+from tunix_rt.jobs import Drawn
 from tunix_rt.settings import Settings
 from tunix_rt.submission import Data, Subject
 
@@ -147,3 +148,10 @@ def _function(source: str, name: str, known: dict[str, Any]) -> Callable[..., An
 def test_a_notebook_for_an_accelerator_insists_on_it(workspace: Settings) -> None:
     asked = subject(workspace).model_copy(update={"device": "gpu"})
     assert 'os.environ.get("TUNIX_RT_DEVICE", "gpu")' in cells(asked)[0]
+
+
+def test_answers_are_drawn_as_they_were(workspace: Settings) -> None:
+    asked = subject(workspace)
+    assert "DRAWN = [] if" in cells(asked)[0]
+    drawn = asked.model_copy(update={"drawn": Drawn(temperature=0.5, samples=4, seed=7)})
+    assert 'DRAWN = ["--temperature", "0.5", "--seed", "7", "--samples", "4"] if' in cells(drawn)[0]

@@ -152,3 +152,10 @@ def test_a_long_config_name_still_makes_a_slug() -> None:
 def test_a_workspace_elsewhere_is_no_part_of_it(tmp_path: Path) -> None:
     first, second = made_in(tmp_path / "a" / "home"), made_in(tmp_path / "b" / "deeper" / "home")
     assert first.pack(tmp_path / "1.zip") == second.pack(tmp_path / "2.zip")
+
+
+def test_a_smoke_run_is_called_one(own: Made, tmp_path: Path) -> None:
+    assert b"smoke run" not in own.pack(tmp_path / "a.zip")["README.md"]
+    run = values.read_json(own.folders.run / "run.json")
+    values.write_json(own.folders.run / "run.json", {**run, "reason": "smoke"})
+    assert b"It was a smoke run" in own.pack(tmp_path / "b.zip")["README.md"]

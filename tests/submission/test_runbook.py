@@ -29,7 +29,8 @@ def test_a_command_exists_with_its_options(line: list[str]) -> None:
 
 def test_the_quick_commands_work_in_the_order_they_stand(smoked: Smoked, tmp_path: Path) -> None:
     environment = {**os.environ, "TUNIX_RT_HOME": str(smoked.settings.home)}
-    quick = [line for line in LINES if line[1] in ("submission", "evidence") and line[2] in WORK]
+    here = [line for line in LINES if not any("output/" in word for word in line)]  # that folder comes from Kaggle
+    quick = [line for line in here if line[1] in ("submission", "evidence") and line[2] in WORK]
     assert {line[2] for line in quick} == set(WORK)
     for line in quick:
         words = [word.replace("RUN", smoked.run.run_id) for word in line[1:]]

@@ -71,7 +71,19 @@ def document(routes: list[BaseRoute], policy: Mapping[tuple[str, str], Rule]) ->
     """The OpenAPI document of these routes."""
     made = get_openapi(title="tunix-rt", version=VERSION, description=ABOUT, routes=routes)
     _complete(made, policy)
+    _simplify(made)
     return made
+
+
+def _simplify(found: Any) -> None:
+    """A pair of two numbers is a list of two numbers: the same said in words that every reader of schemas knows."""
+    if isinstance(found, dict):
+        parts = found.get("prefixItems")
+        if isinstance(parts, list) and parts.count(parts[0]) == len(parts) == found.get("minItems") == found.get("maxItems"):
+            found["items"] = found.pop("prefixItems")[0]
+        found = list(found.values())
+    for each in found if isinstance(found, list) else ():
+        _simplify(each)
 
 
 def _complete(made: dict[str, Any], policy: Mapping[tuple[str, str], Rule]) -> None:

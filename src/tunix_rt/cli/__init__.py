@@ -18,6 +18,7 @@ from tunix_rt.cli import (
     scores,
     serve,
     store,
+    study,
     submission,
     sweep,
     traces,
@@ -27,5 +28,5 @@ from tunix_rt.cli.app import app, main
 
 __all__ = [
     "app", "check", "curate", "data", "decide", "demo", "doctor", "evals", "evidence", "look", "main", "masks", "models",
-    "prove", "registry", "runs", "scores", "serve", "store", "submission", "sweep", "traces", "train",
+    "prove", "registry", "runs", "scores", "serve", "store", "study", "submission", "sweep", "traces", "train",
 ]  # fmt: skip

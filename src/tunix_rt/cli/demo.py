@@ -9,8 +9,9 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from tunix_rt import comparisons, datasets, errors, evidence, jobs, recipes, reports, traces, values
+from tunix_rt import comparisons, datasets, errors, evidence, jobs, recipes, reports, studies, traces, values
 from tunix_rt.cli import evals, train
+from tunix_rt.cli import study as studying
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, size
 from tunix_rt.cli.data import obtain
@@ -55,8 +56,16 @@ class Outcome(NamedTuple):
 def demo(
     surface: Surface,
     quick: Annotated[bool, typer.Option("--quick", help="A few steps and items: shows the path, proves less.")] = False,
+    study: Annotated[
+        bool, typer.Option("--study", help="The study that ships instead: five ways to train, three seeds, over an hour.")
+    ] = False,
 ) -> None:
     """Build a dataset, fine-tune SmolLM2-135M, evaluate it before and after on unseen items, compare, pack and verify."""
+    if study:
+        if quick:
+            raise typer.BadParameter("the study has no short form; its tests train a tiny model", param_hint="--quick")
+        studying.conduct(surface, studies.load("reasoning-data"), None)
+        return
     clock = Clock()
     outcome = _do(surface, clock, quick)
     surface.emit(_document(outcome, clock), _story(outcome, clock))

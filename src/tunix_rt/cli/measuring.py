@@ -93,6 +93,7 @@ def _evaluate(surface: Surface, asked: Asked, items: int, folder: Path) -> float
     question = evals.question(
         model,
         evalset,
+        format=asked.config.format,
         instruction=asked.config.instruction,
         limit=measured,
         max_new_tokens=asked.max_new_tokens,
@@ -122,7 +123,7 @@ def commands(asked: Asked, made: Plan, config: Path | None) -> list[str]:
     on = ["--on", asked.evalset, *(["--limit", str(asked.limit)] if asked.limit else [])]
     on += ["--max-new-tokens", str(asked.max_new_tokens), *on_device]
     last = [
-        shlex.join(["tunix-rt", "eval", asked.config.model, *on]),
+        shlex.join(["tunix-rt", "eval", asked.config.model, "--like", "RUN", *on]),
         shlex.join(["tunix-rt", "eval", "RUN", *on]),
         "tunix-rt evidence pack RUN --out RUN.zip",
     ]

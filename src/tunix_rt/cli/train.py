@@ -79,8 +79,16 @@ def train_run(surface: Surface, config: TrainConfig, dataset: str) -> Trained:
     return train_spec(surface, configuring.spec(surface, config, dataset, "auto", Mesh(), None))
 
 
-def train_spec(surface: Surface, asked: TrainSpec, *, output: Path | None = None, timeout: float | None = None) -> Trained:
-    """Prepare what the run needs, train, and show it happening."""
+def train_spec(
+    surface: Surface,
+    asked: TrainSpec,
+    *,
+    output: Path | None = None,
+    timeout: float | None = None,
+    dedup_key: str | None = None,
+) -> Trained:
+    """Prepare what the run needs, train, and show it happening. A run that the ledger knows under `dedup_key` is gone on with,
+    or is taken as it is when it has completed."""
     config = asked.config
     models.prepare(surface.settings, config.model, surface.say)
     resolved = runs.resolve(surface.settings, asked)
@@ -88,7 +96,11 @@ def train_spec(surface: Surface, asked: TrainSpec, *, output: Path | None = None
         writable(output)
     with foreground.ledger(surface) as opened:
         with opened.unit_of_work() as connection:
-            run = runs.submit(connection, resolved, timeout=timeout, folder=output)
+            run = runs.submit(connection, resolved, timeout=timeout, folder=output, dedup_key=dedup_key)
+            if run.state in RESUMABLE:
+                run = runs.resume(connection, run.run_id, timeout=timeout)
+        if run.state == "completed":
+            return runs.load(run.dir(surface.settings))
         tuning = config.tuning.method if config.tuning.method == "full" else f"LoRA rank {config.tuning.rank}"
         if isinstance(config.tuning, Lora) and config.tuning.quantize != "none":
             tuning += f" on {config.tuning.quantize} weights"

@@ -193,7 +193,7 @@ def pairs_of(a: Evaluation, b: Evaluation, *, any_instruction: bool = False) -> 
             baseline=a.summary.instruction_digest,
             candidate=b.summary.instruction_digest,
         )
-    if a.summary.format != b.summary.format:
+    if a.summary.format != b.summary.format and not any_instruction:
         raise errors.Invalid(
             f"{names} were asked for the formats {a.summary.format!r} and {b.summary.format!r}; ask both for the same one.",
             baseline=a.summary.format,

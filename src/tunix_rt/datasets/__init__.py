@@ -16,6 +16,7 @@ from tunix_rt.datasets.leakage import Changes, ItemOverlap, Leakage, Overlap, Ov
 from tunix_rt.datasets.manifests import Manifest, Parent, Source
 from tunix_rt.datasets.proofs import Proof, prove
 from tunix_rt.datasets.recipes import Cell, Part, Plan, Recipe, Share, Written, builtin_recipes, load, plan, recipe, recipe_text
+from tunix_rt.datasets.reviews import problem
 from tunix_rt.datasets.selections import Apart, DedupKey, Range, Select, Selection, conditions, is_selection, load_selection
 from tunix_rt.datasets.staging import STORED
 
@@ -25,6 +26,6 @@ __all__ = [
     "Part", "Plan", "Pool", "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source",
     "Tally", "Written", "about", "build", "builtin_recipes", "canonical_prompt", "check", "conditions", "derive",
     "derive_again", "difference", "duplicates", "examine", "explain", "export", "find", "foresee", "generate", "ingest",
-    "is_selection", "leakage", "load", "load_selection", "manifest", "open_dataset", "overlaps", "plan", "pool", "prove",
-    "recipe", "recipe_text", "side", "skeleton", "stats", "stored_pool", "stream", "tally",
+    "is_selection", "leakage", "load", "load_selection", "manifest", "open_dataset", "overlaps", "plan", "pool", "problem",
+    "prove", "recipe", "recipe_text", "side", "skeleton", "stats", "stored_pool", "stream", "tally",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunix_rt import errors, tasks
-from tunix_rt.datasets import cards
+from tunix_rt.datasets import cards, reviews
 from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.generation import rows
 from tunix_rt.datasets.manifests import DATA, MANIFEST, Manifest, manifest_bytes
@@ -142,6 +142,7 @@ def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Ma
     for mix in recipe.mixes.values():
         used |= {name: tasks.get(name).version for name in mix.tasks}
         used |= {name: TRANSFORMS[name].version for name in mix.transforms}
+        used |= {"review": reviews.VERSION} if mix.review else {}
     return Manifest(
         name=recipe.name,
         version=recipe.version,

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator
 from hashlib import blake2b
 
 from tunix_rt import errors, tasks
-from tunix_rt.datasets import labels
+from tunix_rt.datasets import labels, reviews
 from tunix_rt.datasets.capacities import EVAL_SHARE, Split
 from tunix_rt.datasets.figures import meta_keys
 from tunix_rt.datasets.recipes import Cell, Plan, Recipe, plan
@@ -114,8 +114,8 @@ def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[Row]:
         for key, made in list(_candidates(task, recipe, cell, block, seen)):
             if key not in seen:
                 seen.add(key)
-                yield made
-                wanted -= 1
+                yield from made
+                wanted -= len(made)
         k = block.stop
     raise errors.Invalid(
         f"task {task.name!r} level {cell.level} has too few different items ({cell.forms} forms, {recipe.split} side) for "
@@ -124,17 +124,23 @@ def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[Row]:
     )
 
 
-def _candidates(task: Task, recipe: Recipe, cell: Cell, block: range, seen: Container[bytes]) -> Iterator[tuple[bytes, Row]]:
-    """Those on the recipe's side, checked, with the hashes of their prompts."""
+def _candidates(
+    task: Task, recipe: Recipe, cell: Cell, block: range, seen: Container[bytes]
+) -> Iterator[tuple[bytes, list[Row]]]:
+    """Those on the recipe's side, checked, with the hashes of their prompts. Of a problem whose attempts are to be reviewed
+    there are two, and its own prompt decides their side."""
     seed, split, level, transform = recipe.seed, recipe.split, cell.level, cell.transform
     groups = holdout.groups(task, cell.forms)
-    label, keys = labels.of(recipe, recipe.mixes[cell.part], cell), meta_keys(recipe.labels)
+    part = recipe.mixes[cell.part]
+    label, keys = labels.of(recipe, part, cell), meta_keys(recipe.labels)
     for k in block:
         draft = tasks.draft(task, level, seed, k, transform)
         key = _prompt_hash(draft.prompt)
         if key in seen or _side(key) != split or f"{task.name}/{draft.form}" not in groups:
             continue
         line = tasks.line(draft, task, level, f"{seed}/{k}", transform)
-        for problem in tasks.problems(line):
+        made = reviews.pair(line, part.review, seed) if part.review else [line]
+        for problem in (problem for one in made for problem in tasks.problems(one)):
             raise errors.Failed(f"task {task.name!r} level {level}, item {seed}/{k}: {problem}.", task=task.name)
-        yield key, row(labels.put(line, label), keys)
+        if made:
+            yield key, [row(labels.put(one, label), keys) for one in made]

@@ -10,8 +10,9 @@ from pydantic import Field, StringConstraints, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from tunix_rt import errors, recipes, tasks
-from tunix_rt.datasets import capacities, written
+from tunix_rt.datasets import capacities, reviews, written
 from tunix_rt.datasets.capacities import Split
+from tunix_rt.datasets.reviews import Review
 from tunix_rt.tasks import LEVELS, TRANSFORMS
 from tunix_rt.tasks.holdout import FORMS, Forms
 from tunix_rt.tasks.rng import Rng
@@ -22,7 +23,7 @@ K = TypeVar("K")
 Facet = Literal["category", "difficulty"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Weights = dict[Annotated[int, Field(ge=1, le=3)], Annotated[int, Field(ge=0)]]
-KEY_META = frozenset({"task", "task_version", "level", "group", "key", "transform"})  # what makes an item again
+KEY_META = frozenset({"task", "task_version", "level", "group", "key", "transform"}) | reviews.META  # what makes an item again
 
 
 class Share(Value):
@@ -42,7 +43,8 @@ class Share(Value):
 class Part(Value):
     """A mix of its own inside a recipe; its traces carry `label` in their meta, or `part = NAME` when it gives none.
 
-    `levels` are the weights of tasks that give none, and default to the recipe's.
+    `levels` are the weights of tasks that give none, and default to the recipe's. With `review`, each item is an attempt at a
+    problem of these tasks, to be reviewed.
     """
 
     count: int | None = Field(default=None, ge=1)
@@ -51,12 +53,15 @@ class Part(Value):
     transforms: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     forms: Forms = "all"
     label: dict[Name, str] = Field(default_factory=dict)
+    review: Review | None = Field(default=None, exclude_if=lambda review: review is None)
 
     @model_validator(mode="after")
     def _fits(self) -> "Part":
         _weights_need_a_count(self.tasks, self.count, "the part")
         if taken := sorted(KEY_META & self.label.keys()):
             raise ValueError(f"label {taken[0]!r} says how a trace is made again; use another name")
+        if self.review and self.transforms:
+            raise ValueError("a part with review has no transforms; put them into another part")
         return self
 
 
@@ -167,8 +172,19 @@ def plan(recipe: Recipe) -> Plan:
             if size
         ]
         cells += _edge_cells(recipe.seed, name, mix, counts)
+        _in_pairs(recipe.name, cells, mix, name)
     _within_capacity(recipe, cells)
     return Plan(recipe, tuple(cells))
+
+
+def _in_pairs(recipe: str, cells: Sequence[Cell], mix: Part, part: str) -> None:
+    odd = [cell for cell in cells if cell.part == part and cell.size % 2] if mix.review else []
+    for cell in odd:
+        raise errors.Invalid(
+            f"recipe {recipe!r}, part {part!r}: {cell.size} items of task {cell.task!r} level {cell.level} to be reviewed; "
+            "they come in pairs, so ask for an even number of every level.",
+            task=cell.task,
+        )
 
 
 def _called(recipe: Recipe, part: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, traces, values
-from tunix_rt.engine.inputs import opened
+from tunix_rt.engine.inputs import dataset_in, model_in
 from tunix_rt.engine.prompts import Example, Prompts
 from tunix_rt.jobs import Inputs, MaskJob
 from tunix_rt.scoring import format
@@ -31,9 +31,10 @@ def digest(examples: Iterable[Example]) -> str:
 
 def prove(job: MaskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     """Check every example of the dataset; returns the facts of `result.json` and leaves `preview.jsonl`."""
-    base, dataset = opened(inputs, model=job.model_digest, dataset=job.dataset_digest)
+    base = model_in(inputs.model, job.model_digest)
     prompts = Prompts(base.folder, job.instruction, job.format)
-    kept = list(traces.read(dataset.path))
+    named = zip(inputs.stages or (inputs.dataset,), job.stage_digests or (job.dataset_digest,), strict=True)
+    kept = [trace for folder, digest in named for trace in traces.read(dataset_in(folder, digest).path)]
     if not kept:
         raise errors.Invalid("the dataset is empty: there is nothing to train on.", field="dataset")
     examples = [conforming(prompts, trace) for trace in kept]

@@ -43,9 +43,15 @@ def add_lora(model: nnx.Module, lora: Lora, seed: int) -> nnx.Module:
 
 def _quantized(model: Any, lora: Lora) -> dict[str, Any]:
     """What makes qwix keep the weights in fewer bits. NormalFloat has a scale for each block of 64 inputs, or of as many as
-    divide the sides of every projection."""
+    divide the sides of every projection. `errors.Invalid` for a family whose weights must stay arrays."""
     if lora.quantize == "none":
         return {}
+    if type(model).__name__.startswith("Qwen"):
+        raise errors.Invalid(
+            f"'tuning.quantize' is {lora.quantize!r}, which Tunix's {type(model).__name__} cannot have: it casts every weight, "
+            "which a quantized one does not allow; leave it out.",
+            field="tuning.quantize",
+        )
     config = model.config
     block = math.gcd(NF4_BLOCK, config.embed_dim, config.hidden_dim, config.head_dim)
     return {"weight_qtype": lora.quantize, "tile_size": block if lora.quantize == "nf4" else None}

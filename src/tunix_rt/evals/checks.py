@@ -102,7 +102,7 @@ def _item(number: int, trace: Trace) -> Iterator[Problem]:
         yield _error("wrong_answer", number, f"the answer {trace.final_answer[:80]!r} is not what the steps reach.")
     if not trace.meta.get("group"):
         yield _warning("no_group", number, "meta.group is missing: items of one template cannot be clustered.")
-    if datasets.side(trace.prompt) != "eval":
+    if datasets.side(datasets.problem(trace)) != "eval":
         yield _warning("train_side", number, "the prompt lies on the training side of the split: a recipe could make it.")
     if reading.find(trace.final_answer, trace.prompt, "stop") and _given_away(trace):
         yield _warning("given_away", number, "the answer stands in the prompt after a cue.")

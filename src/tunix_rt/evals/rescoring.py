@@ -217,4 +217,34 @@ def _steps(rows: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
-_MEASURES: dict[str, Callable[[Sequence[Scored]], dict[str, Any]]] = {"steps": _steps, "length": _lengths}
+def _detection(rows: Sequence[Scored]) -> dict[str, Any]:
+    """Of the faulty attempts: how many were said to have a wrong step, and the right one; of the right ones how many were. An
+    answer that cannot be read is neither. `balanced_accuracy` is one half for who always says the same.
+
+    `most_frequent_step_exact` is the share of the faulty attempts whose first wrong step is the most frequent one: what
+    naming that step every time would reach.
+    """
+    faulty = [row for row in rows if row.details["first_wrong"]]
+    sound = [row for row in rows if not row.details["first_wrong"]]
+    if not faulty or not sound:
+        return {"faulty": len(faulty), "sound": len(sound)}
+    sensitivity = sum(row.outcome == "correct" for row in faulty) / len(faulty)
+    specificity = sum(row.outcome == "correct" for row in sound) / len(sound)
+    usual = Counter(row.details["first_wrong"] for row in faulty).most_common(1)[0][1]
+    return {
+        "faulty": len(faulty),
+        "sound": len(sound),
+        "sensitivity": sensitivity,
+        "false_alarms": sum(row.outcome == "wrong" for row in sound) / len(sound),
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "first_wrong_exact": sum(row.details["said"] == row.details["first_wrong"] for row in faulty) / len(faulty),
+        "most_frequent_step_exact": usual / len(faulty),
+        "unanswered": sum(row.details["said"] is None for row in rows),
+    }
+
+
+_MEASURES: dict[str, Callable[[Sequence[Scored]], dict[str, Any]]] = {
+    "steps": _steps,
+    "length": _lengths,
+    "detection": _detection,
+}

@@ -5,7 +5,7 @@ a bundle says and computes it again.
 """
 
 from tunix_rt.evidence.contents import Facts, FileEntry, Manifest
-from tunix_rt.evidence.packing import ADAPTER_LIMIT, Gathered, gather_run, pack, pack_run
+from tunix_rt.evidence.packing import ADAPTER_LIMIT, Gathered, gather_run, pack, pack_compared, pack_run
 from tunix_rt.evidence.prose import evaluation as evaluation_text
 from tunix_rt.evidence.reinfer import Sample
 from tunix_rt.evidence.signing import new_key
@@ -13,5 +13,5 @@ from tunix_rt.evidence.verifying import DEEPEST, Report, verify
 
 __all__ = [
     "ADAPTER_LIMIT", "DEEPEST", "Facts", "FileEntry", "Gathered", "Manifest", "Report", "Sample", "evaluation_text",
-    "gather_run", "new_key", "pack", "pack_run", "verify",
+    "gather_run", "new_key", "pack", "pack_compared", "pack_run", "verify",
 ]  # fmt: skip

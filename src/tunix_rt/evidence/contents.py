@@ -18,6 +18,7 @@ LOOKS = "looks.json"
 TENSORS, TENSORS_CONFIG = "adapter/adapter.safetensors", "adapter/adapter_config.json"
 EVALUATION_FILES = ("config.json", "predictions.jsonl", "scores.jsonl", "summary.json")
 DATASET_FILES = ("dataset.jsonl", "manifest.json")
+REJECTS = "rejects.jsonl"  # of a dataset that was selected from others
 Parsed = TypeVar("Parsed", bound=Value)
 
 
@@ -73,7 +74,8 @@ class Looks(Value):
 
 
 class Facts(NamedTuple):
-    """Everything the files say, as values. `metrics` are the rows of `metrics.jsonl`; `looks` is None when none are there."""
+    """Everything the files say, as values. `metrics` are the rows of `metrics.jsonl`; `looks` is None when none are there;
+    `later` are the datasets of a curriculum's stages after the first."""
 
     run: Trained
     job: TrainJob
@@ -85,13 +87,25 @@ class Facts(NamedTuple):
     tuned: Side
     comparison: Comparison
     looks: Looks | None
+    later: tuple[Items, ...]
+
+    @property
+    def trained_on(self) -> dict[str, Items]:
+        """The datasets of all stages, by their folder."""
+        return {"dataset": self.trainset} | {stage(number): items for number, items in enumerate(self.later, start=2)}
+
+
+def stage(number: int) -> str:
+    """The folder of the dataset of a curriculum's stage; that of the first, 1, is `dataset`."""
+    return "dataset" if number == 1 else f"stages/{number}"
 
 
 def read(members: Mapping[str, bytes]) -> Facts:
     """The files as values; `errors.Invalid` names the first file, line and field that cannot be."""
+    job = _parsed(members, "config.json", TrainJob)
     return Facts(
         run=_value(members, "run.json", lambda row, source: Trained.parse({"dir": "", **row}, source=source)),
-        job=_parsed(members, "config.json", TrainJob),
+        job=job,
         metrics=tuple(row for _, row in _lines(members, "metrics.jsonl")),
         environment=_object(members, "environment.json"),
         trainset=_items(members, "dataset"),
@@ -100,6 +114,7 @@ def read(members: Mapping[str, bytes]) -> Facts:
         tuned=_side(members, "tuned"),
         comparison=_parsed(members, "comparison.json", Comparison),
         looks=_parsed(members, LOOKS, Looks) if LOOKS in members else None,
+        later=tuple(_items(members, stage(number)) for number in range(2, len(job.config.stages) + 1)),
     )
 
 

@@ -16,6 +16,7 @@ from tunix_rt.evidence.contents import (
     DATASET_FILES,
     EVALUATION_FILES,
     LOOKS,
+    REJECTS,
     TENSORS,
     TENSORS_CONFIG,
     Facts,
@@ -41,22 +42,41 @@ class Gathered(NamedTuple):
 
 
 def pack_run(workspace: Settings, run: Trained, out: Path, key: Path | None = None) -> Manifest:
-    """Pack an evaluated run of the workspace; see `gather_run` and `pack`."""
-    return _seal(gather_run(workspace, run), out, key)
+    """Pack an evaluated run of the workspace: its newest evaluation, that of its base, every look at the evaluation set, and
+    none of the environment's secrets. See `pack`."""
+    return _seal(_gather_compared(workspace, run, *evals.of_run(workspace, run), ADAPTER_LIMIT), out, key)
 
 
 def gather_run(workspace: Settings, run: Trained) -> Gathered:
-    """What belongs to an evaluated run of the workspace: its newest evaluation, that of its base, every look at the evaluation
-    set, and none of the environment's secrets. See `gather`."""
-    base, tuned_eval = evals.of_run(workspace, run)
+    """What `pack_run` would pack, for forms that hold one dataset to train on: `errors.Invalid` for a curriculum."""
+    gathered = _gather_compared(workspace, run, *evals.of_run(workspace, run), ADAPTER_LIMIT)
+    if gathered.facts.later:
+        raise errors.Invalid(
+            f"run {run.run_id} was trained on several datasets, one after another; a submission holds one. Pack its evidence.",
+            field="stages",
+        )
+    return gathered
+
+
+def pack_compared(
+    workspace: Settings, run: Trained, base: Path, tuned_eval: Path, out: Path, adapter_limit_bytes: int = ADAPTER_LIMIT
+) -> Manifest:
+    """Pack a run of the workspace with an evaluation that is named, and that of its base."""
+    return _seal(_gather_compared(workspace, run, base, tuned_eval, adapter_limit_bytes), out, None)
+
+
+def _gather_compared(workspace: Settings, run: Trained, base: Path, tuned_eval: Path, adapter_limit_bytes: int) -> Gathered:
     compared = comparisons.compare(comparisons.load(base), comparisons.load(tuned_eval))
+    inputs = jobs.read(Path(run.dir))[1]
     return gather(
         Path(run.dir),
         base,
         tuned_eval,
         compared,
-        jobs.read(Path(run.dir))[1].dataset,
+        inputs.dataset,
         datasets.find(workspace, compared.evalset).path.parent,
+        adapter_limit_bytes=adapter_limit_bytes,
+        later_dataset_dirs=inputs.stages[1:],
         looks=evals.looks(workspace, compared.evalset_digest),
         known_secrets=settings.secrets(),
     )
@@ -88,17 +108,20 @@ def gather(
     eval_dataset_dir: Path,
     *,
     adapter_limit_bytes: int = ADAPTER_LIMIT,
+    later_dataset_dirs: Sequence[Path] = (),
     looks: Sequence[Look] = (),
     known_secrets: Sequence[str] = (),
 ) -> Gathered:
-    """The members of a bundle, verified to depth 1.
+    """The members of a bundle, verified to depth 1. `later_dataset_dirs` are those of a curriculum's later stages.
 
     The adapter is left out, and named by its digest, when its two files exceed `adapter_limit_bytes`. NotFound names a file
     that is missing; Invalid a path of this machine or a secret inside a file, or what does not hold together. `looks` are
     those at the evaluation set, for `looks.json`.
     """
-    folders = (run_dir, base_eval_dir, tuned_eval_dir, train_dataset_dir, eval_dataset_dir)
-    members = {name: _read(path) for name, path in _sources(*folders).items()}
+    trained_on = {contents.stage(n): folder for n, folder in enumerate((train_dataset_dir, *later_dataset_dirs), start=1)}
+    sources = _sources(run_dir, base_eval_dir, tuned_eval_dir, {**trained_on, "evalset": eval_dataset_dir})
+    folders = (run_dir, base_eval_dir, tuned_eval_dir, *trained_on.values(), eval_dataset_dir)
+    members = {name: _read(path) for name, path in sources.items()}
     members["run.json"] = _published(run_dir / "run.json")
     members["comparison.json"] = values.pretty(comparison.model_dump(mode="json")).encode()
     adapter = {name: run_dir / name for name in (TENSORS, TENSORS_CONFIG)}
@@ -107,11 +130,6 @@ def gather(
     left_out = () if fits else tuple(_named(name, path) for name, path in adapter.items())
     members |= {LOOKS: _looks(looks)} if looks else {}
     facts = contents.read(members)
-    if facts.job.config.stages:
-        raise errors.Invalid(
-            f"run {facts.run.run_id} was trained on several datasets, one after another; a bundle holds one.",
-            field="stages",
-        )
     members |= recompute.written(facts, left_out)
     secrets.refuse_paths(members, folders)
     secrets.refuse(members, known_secrets)
@@ -130,15 +148,13 @@ def _seal(gathered: Gathered, out: Path, key: Path | None) -> Manifest:
     return gathered.manifest
 
 
-def _sources(run: Path, base: Path, tuned: Path, trainset: Path, evalset: Path) -> dict[str, Path]:
+def _sources(run: Path, base: Path, tuned: Path, data: Mapping[str, Path]) -> dict[str, Path]:
     named = {name: run / name for name in RUN_FILES}
-    for folder, path, files in (
-        ("base", base, EVALUATION_FILES),
-        ("tuned", tuned, EVALUATION_FILES),
-        ("dataset", trainset, DATASET_FILES),
-        ("evalset", evalset, DATASET_FILES),
-    ):
-        named |= {f"{folder}/{name}": path / name for name in files}
+    for folder, path in (("base", base), ("tuned", tuned)):
+        named |= {f"{folder}/{name}": path / name for name in EVALUATION_FILES}
+    for folder, path in data.items():
+        rejects = (REJECTS,) if (path / REJECTS).is_file() else ()
+        named |= {f"{folder}/{name}": path / name for name in (*DATASET_FILES, *rejects)}
     return named
 
 

@@ -11,7 +11,7 @@ from tunix_rt.scoring import Outcome, ReplyFormat, Tally
 CONTENTS = """\
 - `run.json`, `config.json`, `metrics.jsonl`, `environment.json`: the training run, what it was asked, every optimizer step,
   and the versions and device it ran on
-- `dataset/`, `evalset/`: what it was trained and evaluated on, with their recipes
+- `dataset/`, `evalset/`: what it was trained and evaluated on, with their recipes; `stages/`: what it was trained on after that
 - `base/`, `tuned/`: for each model the job, every whole output, every score and the summary
 - `comparison.json`: the paired comparison; `model_card.md`: the model in one page
 - `adapter/`: the trained weights, to be added to the base model
@@ -33,7 +33,7 @@ def readme(facts: Facts, left_out: Sequence[FileEntry]) -> str:
     """`README.md`: the result, what is inside, how to check it, and what is not here."""
     run, comparison = facts.run, facts.comparison
     parts = [
-        f"# Evidence: {run.model} tuned on {run.dataset}",
+        f"# Evidence: {run.model} tuned on {_trained_on(facts)}",
         f"Run `{run.run_id}`, {run.steps} steps, compared with its base model on the {comparison.n} items of "
         f"`{comparison.evalset}`, none of which it was trained on.",
         _results(facts),
@@ -63,17 +63,16 @@ _WRITTEN: dict[ReplyFormat, str] = {
 
 def model_card(facts: Facts) -> str:
     """`model_card.md`, with the YAML header the Hub reads."""
-    run, config, train = facts.run, facts.job.config, facts.trainset.manifest
-    sections = ", ".join(f"{count} {name}" for name, count in sorted(train.composition.section.items()))
+    run, config = facts.run, facts.job.config
     strict = facts.tuned.evaluation.summary
     parts = [
-        f"---\nbase_model: {run.model}\ndatasets:\n- {run.dataset}\ntags:\n- tunix-rt\n- {config.tuning.method}\n---",
-        f"# {run.model} tuned on {run.dataset}",
+        f"---\nbase_model: {run.model}\ndatasets:\n{_listed(facts)}\ntags:\n- tunix-rt\n- {config.tuning.method}\n---",
+        f"# {run.model} tuned on {_trained_on(facts)}",
         f"Asked with `{facts.tuned.job.instruction}`, it wrote {_WRITTEN[facts.tuned.job.format]} for "
         f"{strict.correct + strict.wrong} of {strict.n} questions.",
         "## Training",
         f"- base model: {run.model}, digest `{run.model_digest}`\n"
-        f"- data: {run.dataset}, digest `{run.dataset_digest}`, {train.count} traces ({sections}), licence {train.licence}\n"
+        f"{_data(facts)}\n"
         f"- method: {config.tuning.method}, {run.trained_parameters} trained parameters, "
         f"learning rate {config.optimizer.learning_rate:g}, {run.epochs} epochs, {run.steps} steps, seed {run.seed}\n"
         f"- {run.trained_tokens} trained of {run.tokens} tokens; loss {run.first_loss:.4f} at the first step, "
@@ -97,6 +96,24 @@ def evaluation(facts: Facts) -> str:
         f"{facts.tuned.job.max_new_tokens} tokens. Nothing is known about other kinds of questions.",
     ]
     return "\n\n".join(parts)
+
+
+def _trained_on(facts: Facts) -> str:
+    return ", then ".join(items.manifest.name for items in facts.trained_on.values())
+
+
+def _listed(facts: Facts) -> str:
+    return "\n".join(f"- {name}" for name in dict.fromkeys(items.manifest.name for items in facts.trained_on.values()))
+
+
+def _data(facts: Facts) -> str:
+    lines = []
+    for train in (items.manifest for items in facts.trained_on.values()):
+        sections = ", ".join(f"{count} {name}" for name, count in sorted(train.composition.section.items()))
+        lines.append(
+            f"- data: {train.name}, digest `{train.digest}`, {train.count} traces ({sections}), licence {train.licence}"
+        )
+    return "\n".join(lines)
 
 
 def _results(facts: Facts) -> str:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from tunix_rt import comparisons, datasets, jobs, scoring, values
 from tunix_rt.evals.looks import tuned as at_runs
 from tunix_rt.evidence import contents, prose, sbom, standalone
-from tunix_rt.evidence.contents import LOOKS, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Side
+from tunix_rt.evidence.contents import LOOKS, REJECTS, TENSORS, TENSORS_CONFIG, Facts, FileEntry, Side
 from tunix_rt.scoring import Prediction, ReplyFormat, ScoreRow
 from tunix_rt.traces import Trace
 
+DATA = "dataset.jsonl"
 TOLERANCE = 1e-12
 
 
@@ -42,11 +43,14 @@ def own_script() -> bytes:
 
 
 def _identities(bundle: Bundle) -> Iterator[str]:
-    run, job, _, _, trainset, evalset, base, tuned, comparison, _ = bundle.facts
+    run, job, _, _, trainset, evalset, base, tuned, comparison, *_ = bundle.facts
     yield from _different("run.json", run, job, ("run_id", "model_digest", "dataset", "dataset_digest"))
     yield from _unequal("run.json: config_digest", run.config_digest, job.config.digest)
     yield from _unequal("run.json: model", run.model, job.config.model)
     yield from _unequal("dataset_digest", run.dataset_digest, trainset.manifest.digest)
+    stages = tuple(items.manifest.digest for items in bundle.facts.trained_on.values()) if job.config.stages else ()
+    yield from _unequal("config.json: stage_digests", job.stage_digests, stages)
+    yield from _unequal("run.json: stages", tuple(one.dataset_digest for one in run.stages), stages)
     yield from _unequal("base: adapter_digest", base.job.adapter_digest, None)
     yield from _unequal("base: run_id", base.job.run_id, None)
     yield from _unequal("tuned: adapter_digest", tuned.job.adapter_digest, run.adapter_digest)
@@ -70,8 +74,9 @@ def _summary_names(name: str, side: Side) -> Iterator[str]:
 
 
 def _datasets(bundle: Bundle) -> Iterator[str]:
-    for folder, items in (("dataset", bundle.facts.trainset), ("evalset", bundle.facts.evalset)):
-        found = {"dataset.jsonl": values.sha256(bundle.members[f"{folder}/dataset.jsonl"])}
+    for folder, items in {**bundle.facts.trained_on, "evalset": bundle.facts.evalset}.items():
+        names = [name for name in (DATA, REJECTS) if f"{folder}/{name}" in bundle.members]
+        found = {name: values.sha256(bundle.members[f"{folder}/{name}"]) for name in names}
         yield from _unequal(f"{folder}/manifest.json: files", items.manifest.files, found)
         yield from _unequal(f"{folder}/manifest.json: count", items.manifest.count, len(items.traces))
         root = values.merkle_root(trace.id for trace in items.traces)
@@ -79,7 +84,8 @@ def _datasets(bundle: Bundle) -> Iterator[str]:
 
 
 def _leaks(bundle: Bundle) -> Iterator[str]:
-    trained = {datasets.canonical_prompt(trace.prompt) for trace in bundle.facts.trainset.traces}
+    shown = [trace for items in bundle.facts.trained_on.values() for trace in items.traces]
+    trained = {datasets.canonical_prompt(trace.prompt) for trace in shown}
     for number, trace in enumerate(bundle.facts.evalset.traces, start=1):
         if datasets.canonical_prompt(trace.prompt) in trained:
             yield f"evalset/dataset.jsonl, line {number}: the prompt is also in the training set"
@@ -212,7 +218,7 @@ def _unequal(what: str, stored: object, made: object) -> Iterator[str]:
 
 CHECKS: tuple[Check, ...] = (
     Check("run, evaluations, comparison and datasets name each other by the right ids and digests", _identities),
-    Check("both datasets are the ones their manifests describe; every trace id and both Merkle roots", _datasets),
+    Check("all datasets are the ones their manifests describe; every trace id and Merkle root", _datasets),
     Check("no prompt of the evaluation set is in the training set", _leaks),
     Check("both systems answered every item they were asked once, and the token counts add up", _generations),
     Check("every answer, scored again from the stored output", _scores),

@@ -1,4 +1,4 @@
-"""Depth 2: make both datasets again from what their manifests say they were made from, and tokenise the training set again.
+"""Depth 2: make all datasets again from what their manifests say they were made from, and tokenise the training set again.
 
 What only its owner has (a file that was ingested, a model that cannot be had here) is left unchecked and said to be, and
 then depth 2 is not reached. The bundle's own copy is used for nothing but comparison.
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tunix_rt import datasets, errors, jobs, models, recipes, values
 from tunix_rt.datasets import Pool, Recipe, Selection
-from tunix_rt.evidence.contents import DATASET_FILES, Items
+from tunix_rt.evidence.contents import DATASET_FILES, REJECTS, Items
 from tunix_rt.evidence.recompute import Bundle
 from tunix_rt.jobs import Inputs, MaskJob
 from tunix_rt.launchers import local
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 def rederive(bundle: Bundle, settings: Settings) -> Outcome:
     out = Outcome([], [], [])
     with tempfile.TemporaryDirectory(prefix="tunix-rt-verify-") as place:
-        for folder, items in (("dataset", bundle.facts.trainset), ("evalset", bundle.facts.evalset)):
+        for folder, items in {**bundle.facts.trained_on, "evalset": bundle.facts.evalset}.items():
             about = f"{folder} made again from its recipe: every byte of {items.manifest.name} and its manifest"
             _note(out, about, partial(_rebuilt, bundle, folder, items, Path(place) / folder))
         about = "the training set tokenised again: the mask digest is the run's"
@@ -117,6 +117,11 @@ def unpack(members: Mapping[str, bytes], folder: str, names: tuple[str, ...], pl
     return place
 
 
+def _given(bundle: Bundle, folder: str, place: Path) -> Path:
+    rejects = (REJECTS,) if f"{folder}/{REJECTS}" in bundle.members else ()
+    return unpack(bundle.members, folder, (*DATASET_FILES, *rejects), place / folder)
+
+
 def _masks(bundle: Bundle, settings: Settings, place: Path) -> Iterator[str]:
     run, config = bundle.facts.run, bundle.facts.job.config
     model = base_model(bundle, settings)
@@ -125,13 +130,15 @@ def _masks(bundle: Bundle, settings: Settings, place: Path) -> Iterator[str]:
         model_digest=run.model_digest,
         dataset=run.dataset,
         dataset_digest=run.dataset_digest,
+        stage_digests=bundle.facts.job.stage_digests,
         format=config.format,
         instruction=config.instruction,
         row_tokens=config.batch.row_tokens,
     )
     folder = place / "masks"
-    dataset = unpack(bundle.members, "dataset", DATASET_FILES, place / "given")
-    jobs.write(folder, job, Inputs(model=model.folder, dataset=dataset))
+    given = [_given(bundle, name, place / "given") for name in bundle.facts.trained_on]
+    stages = tuple(given) if job.stage_digests else ()
+    jobs.write(folder, job, Inputs(model=model.folder, dataset=given[0], stages=stages))
     local.run(folder)
     found = values.read_json(folder / "result.json")["mask_digest"]
     if found != run.mask_digest:

@@ -40,7 +40,14 @@ REQUIRED = frozenset(
     + ["evalset/manifest.json", "evalset/dataset.jsonl"]
     + [f"{side}/{name}" for side in SIDES for name in ("config.json", "predictions.jsonl", "scores.jsonl", "summary.json")]
 )
-OPTIONAL = frozenset(["adapter/adapter.safetensors", "adapter/adapter_config.json", "sbom.json", "looks.json"])
+OPTIONAL = frozenset(
+    [f"adapter/{name}" for name in ("adapter.safetensors", "adapter_config.json")]
+    + [f"{folder}/rejects.jsonl" for folder in ("dataset", "evalset")]
+    + ["sbom.json", "looks.json"]
+)
+STAGE = re.compile(
+    r"stages/(?:[2-9]|[1-9][0-9])/(?:dataset\.jsonl|manifest\.json|rejects\.jsonl)"
+)  # of a curriculum, after the first
 TOLERANCE = 1e-9
 UNCHECKED = (
     "the answers were not scored again from the stored outputs",
@@ -209,7 +216,8 @@ def integrity(members: Mapping[str, bytes]) -> list[str]:
     if order(files) != list(files):
         failures.append(f"{MANIFEST} does not list its files in order")
     failures += [f"{name} is not listed in {MANIFEST}" for name in members if name not in {*files, MANIFEST, SIGNATURE, SEAL}]
-    failures += [f"{name} does not belong into a bundle" for name in files if name not in REQUIRED | OPTIONAL]
+    odd = [name for name in files if name not in REQUIRED | OPTIONAL and not STAGE.fullmatch(name)]
+    failures += [f"{name} does not belong into a bundle" for name in odd]
     failures += [f"{name} is missing" for name in sorted(REQUIRED - set(files))]
     for name, entry in files.items():
         if name not in members:

@@ -20,7 +20,8 @@ from tunix_rt.formats import Bad, Format, Reader, named
 from tunix_rt.values import exact, jsonl_line
 
 SMALLEST = 16_000_000  # bytes of a file for which it is worth to start a process
-_BUFFER = 1 << 18
+# Handing over more at once than the pipe holds would make the two processes wait for each other in turns.
+_AT_ONCE, _PIPE = 1 << 15, 1 << 20
 Line = dict[str, Any]
 
 
@@ -59,7 +60,7 @@ class Ahead:
         ]
         with suppress(OSError):  # no room for another process
             quiet = subprocess.DEVNULL
-            with subprocess.Popen(command, _BUFFER, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet) as process:
+            with subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, pipesize=_PIPE) as process:
                 assert process.stdout is not None
                 try:
                     yield from self._received(process.stdout)
@@ -103,7 +104,7 @@ def _trace(number: int, line: Line) -> bytes:
 
 def main() -> None:
     path, name = sys.argv[1:]
-    with suppress(BrokenPipeError), open(1, "wb", _BUFFER, closefd=False) as pipe:  # it is open already
+    with suppress(BrokenPipeError), open(1, "wb", _AT_ONCE, closefd=False) as pipe:  # it is open already
         send(Path(path), named(name) if name else None, pipe)
 
 

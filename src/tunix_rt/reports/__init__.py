@@ -1,6 +1,6 @@
 """7b A run told on one page: the claim with its uncertainty, the curves, examples, and what proves it.
 
-The page is one file that asks nothing of any server; model output is always shown as text.
+The page is one file that asks nothing of any server; model output is always shown as text. `studies` tells a whole study.
 """
 
 import importlib

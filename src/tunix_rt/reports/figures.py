@@ -8,6 +8,8 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from tunix_rt.studies import BASE, Findings, Study
+
 INK, TEAL, RUST, FAINT = "#1d2125", "#0b6464", "#b3340b", "#c9cbc8"
 STYLE = {
     "svg.hashsalt": "tunix-rt",
@@ -62,6 +64,30 @@ def accuracies(base: dict[str, Any], tuned: dict[str, Any]) -> Markup:
         axes.set_xlim(-1, 101)
         axes.margins(y=0.15)
         axes.set_xlabel(f"right answers of {base['n']}, per cent, with 95 % interval")
+        return _svg(figure)
+
+
+def arms(findings: Findings, study: Study, names: Sequence[str]) -> Markup:
+    """A panel for every question: each arm's rate by the question's metric with its 95 % interval, and its seeds as dots."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 0.3 * len(names) * len(study.questions) + 1.2), layout="constrained")
+        figure.patch.set_alpha(0)
+        panels = figure.subplots(len(study.questions), squeeze=False)[:, 0]
+        for axes, (question, asked) in zip(panels, study.questions.items(), strict=True):
+            for y, name in enumerate(reversed(names)):
+                found = findings.measure(question, asked.metric, name)
+                colour = RUST if name == BASE else TEAL
+                axes.plot(
+                    [100 * end for end in found.ci95], [y, y], color=colour, linewidth=3, alpha=0.35, solid_capstyle="butt"
+                )
+                axes.plot([100 * value for value in found.by_seed], [y] * len(found.by_seed), "o", color=INK, markersize=2)
+                axes.plot([100 * found.value], [y], color=colour, marker="o", markersize=6)
+            if asked.metric == "detection":
+                axes.axvline(50, color=FAINT, linewidth=1, zorder=0)
+            axes.set_yticks(range(len(names)), list(reversed(names)))
+            axes.set_xlim(-1, 101)
+            axes.margins(y=0.12)
+            axes.set_xlabel(f"{question}: {asked.metric}, per cent, with 95 % interval; small dots are seeds")
         return _svg(figure)
 
 

@@ -26,10 +26,11 @@ from tunix_rt.statistics.estimates import (
 )
 from tunix_rt.statistics.families import holm
 from tunix_rt.statistics.resampling import cluster_bootstrap
-from tunix_rt.statistics.seeds import AcrossSeeds, across_seeds
+from tunix_rt.statistics.seeds import AcrossSeeds, Tested, across_seeds, tested
 
 __all__ = [
-    "ALPHA", "POWER", "AcrossSeeds", "Agreement", "Equivalence", "Estimate", "Interval", "Paired", "Verdict", "across_seeds",
-    "agreement", "cluster_bootstrap", "clustered_standard_error", "differences", "equivalence", "holm", "maj_at_k", "mcnemar",
-    "mean", "mean_at_k", "minimum_detectable_effect", "one_sided_bounds", "p_of_interval", "paired", "pass_at_k", "wilson",
+    "ALPHA", "POWER", "AcrossSeeds", "Agreement", "Equivalence", "Estimate", "Interval", "Paired", "Tested", "Verdict",
+    "across_seeds", "agreement", "cluster_bootstrap", "clustered_standard_error", "differences", "equivalence", "holm",
+    "maj_at_k", "mcnemar", "mean", "mean_at_k", "minimum_detectable_effect", "one_sided_bounds", "p_of_interval", "paired",
+    "pass_at_k", "tested", "wilson",
 ]  # fmt: skip

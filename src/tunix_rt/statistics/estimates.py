@@ -211,7 +211,7 @@ def paired(
         broken=broken,
         minimum_detectable_effect=_detectable(differences, estimate),
         equivalence_p_value=same.p_value,
-        verdict=_verdict(estimate.ci95, same),
+        verdict=verdict_of(estimate.ci95, same),
     )
 
 
@@ -260,7 +260,7 @@ def _detectable(differences: Sequence[float], estimate: Estimate) -> float:
     return minimum_detectable_effect(n / design_effect, discordance, estimate.groups - 1)
 
 
-def _verdict(ci95: Interval, same: Equivalence) -> Verdict:
+def verdict_of(ci95: Interval, same: Equivalence) -> Verdict:
     if ci95.low > 0:
         return "better"
     if ci95.high < 0:

@@ -9,7 +9,18 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from tunix_rt import errors
-from tunix_rt.statistics.estimates import ALPHA, Interval, clustered_standard_error, t_quantile
+from tunix_rt.statistics.estimates import (
+    ALPHA,
+    POWER,
+    Estimate,
+    Interval,
+    Verdict,
+    clustered_standard_error,
+    equivalence,
+    p_of_interval,
+    t_quantile,
+    verdict_of,
+)
 
 
 class AcrossSeeds(NamedTuple):
@@ -47,3 +58,25 @@ def across_seeds(values: Sequence[Sequence[float]], groups: Sequence[Hashable]) 
     error = math.sqrt(max(seed_part + group_part - both_part, seed_part, group_part))
     half = t_quantile(1 - ALPHA / 2, min(seeds, kinds) - 1) * error
     return AcrossSeeds(centre, error, seeds, kinds, between, by_seed, Interval(centre - half, centre + half))
+
+
+class Tested(NamedTuple):
+    ci95: Interval
+    p_value: float
+    minimum_detectable_effect: float
+    equivalence_p_value: float
+    verdict: Verdict
+
+
+def tested(value: float, error: float, df: int, margin: float) -> Tested:
+    """A difference with its standard error, held against 0 and against the margin by t tests with `df` degrees of freedom.
+
+    The minimum detectable effect is (t at 0.975 + t at 0.8) standard errors (Bloom 1995, Eval. Rev. 19:547-556), at most 1.
+    """
+    if df < 1 or not math.isfinite(error):
+        return Tested(Interval(-math.inf, math.inf), 1.0, 1.0, 1.0, "cannot tell")
+    half = t_quantile(1 - ALPHA / 2, df) * error
+    ci95 = Interval(value - half, value + half)
+    same = equivalence(Estimate(value, error, df + 1, ci95), margin)
+    effect = min(1.0, (t_quantile(1 - ALPHA / 2, df) + t_quantile(POWER, df)) * error)
+    return Tested(ci95, p_of_interval(value, half, df + 1), effect, same.p_value, verdict_of(ci95, same))

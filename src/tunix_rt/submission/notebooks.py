@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tunix_rt import datasets, jobs, values
 from tunix_rt.datasets import Manifest
-from tunix_rt.jobs import Batch, Device, GenerateJob, Lora, TrainConfig
+from tunix_rt.jobs import Batch, Device, Drawn, GenerateJob, Lora, TrainConfig
 from tunix_rt.values import Value
 
 SMOKE_CONFIG = TrainConfig(
@@ -58,6 +58,7 @@ class Subject(Value):
     model_digest: str | None = None
     limit: int | None = Field(default=None, ge=1)
     device: Device = "auto"
+    drawn: Drawn = Drawn()
     max_new_tokens: int = Field(default=GenerateJob.model_fields["max_new_tokens"].default, ge=1)
 
 
@@ -104,9 +105,16 @@ def _facts(subject: Subject) -> dict[str, str]:
         "full": json.dumps(full),
         "smoke": json.dumps(SMOKE),
         "asked": json.dumps(asked),
+        "drawn": json.dumps(_drawn(subject.drawn)),
         "expected": json.dumps(expected, indent=4),
         "files": "".join(f"FILES[{json.dumps(name)}] = {_literal(text)}\n" for name, text in files.items()),
     }
+
+
+def _drawn(drawn: Drawn) -> list[str]:
+    """The options of `eval` that say how answers are drawn; none where the best token is taken."""
+    said = drawn.model_dump(mode="json", exclude_defaults=True)
+    return [word for name, value in said.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def _attached(subject: Subject) -> str:

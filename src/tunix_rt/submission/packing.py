@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from tunix_rt import datasets, errors, evidence, jobs, models, redaction, settings, values
 from tunix_rt.datasets import Manifest
 from tunix_rt.evidence import Facts, secrets
+from tunix_rt.jobs import Drawn
 from tunix_rt.runs import Trained
 from tunix_rt.settings import Settings
 from tunix_rt.submission import kaggle
@@ -84,6 +85,7 @@ def _subject(facts: Facts, place: Place) -> Subject:
         model_digest=facts.run.model_digest,
         device=place.device,
         limit=facts.tuned.job.limit,
+        drawn=Drawn.parse(facts.tuned.job.model_dump(include=set(Drawn.model_fields)), source="tuned/config.json"),
         max_new_tokens=facts.tuned.job.max_new_tokens,
     )
 
@@ -150,12 +152,13 @@ def _attach(subject: Subject) -> Iterator[str]:
 def _readme(facts: Facts, place: Place, attach: tuple[str, ...], root: str) -> str:
     run, compared = facts.run, facts.comparison
     low, high = compared.ci95
+    smoke = " It was a smoke run, cut short to try the path; it shows nothing about the model." if run.reason == "smoke" else ""
     beside = "\n".join(f"- `inputs/{line.partition(':')[0]}`:{line.partition(':')[2]}" for line in attach)
     return f"""\
 # {run.name}: {run.model} on {run.dataset}
 
 Run `{run.run_id}`, {run.steps} optimizer steps, compared with its base model on {compared.n} items of `{compared.evalset}`:
-**{compared.verdict}**, {100 * compared.difference:+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}.
+**{compared.verdict}**, {100 * compared.difference:+.1f} points, 95 % interval {100 * low:+.1f} to {100 * high:+.1f}.{smoke}
 What that means is in `model_card.md`. What proves it is the evidence bundle that `tunix-rt evidence pack {run.run_id}` writes;
 `evidence.json` is its list of files, and its Merkle root is
 

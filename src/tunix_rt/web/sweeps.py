@@ -23,6 +23,7 @@ from tunix_rt.web.marks import Bar, Interval
 router = APIRouter(include_in_schema=False)
 PAGE = 50
 WIDE, HIGH, LEFT, TOP = 1000, 230, 60, 34  # of the parallel coordinates, in the picture's own units
+ABSENT = TOP + HIGH + 16
 BUCKETS = 4
 
 
@@ -184,7 +185,7 @@ def sweep_view(found: Standing, query: RangesQuery, redact: Redactor) -> SweepVi
     axes = sweeps.axes(found)
     asked = [_range(text) for text in query.range]
     inside = [all(_within(axes, one, number) for one in asked) for number in range(len(found.trials))]
-    spec, best = found.spec, found.best
+    spec = found.spec
     step = (WIDE - 2 * LEFT) / max(1, len(axes) - 1)
     places = [round(LEFT + step * n, 1) for n in range(len(axes))]
     return SweepView(
@@ -203,7 +204,7 @@ def sweep_view(found: Standing, query: RangesQuery, redact: Redactor) -> SweepVi
             _axis(found, axis, x, query, inside, [pair[1:] for pair in asked if pair[0] == axis.key])
             for axis, x in zip(axes, places, strict=True)
         ),
-        lines=tuple(_lines(axes, places, inside, found.trials, best)),
+        lines=tuple(_lines(found, axes, places, inside)),
         shown=sum(inside),
         clear=f"/sweeps/{found.sweep_id}" if query.range else None,
         keys=tuple(spec.space),
@@ -262,7 +263,7 @@ def _axis(
     return AxisView(
         key=axis.key,
         x=x,
-        ticks=tuple((_y(place), text) for place, text in axis.ticks),
+        ticks=(*((_y(place), text) for place, text in axis.ticks), *(((ABSENT, "–"),) if _optional(found, axis) else ())),
         bands=tuple((_y(high) - 3, round(_y(low) - _y(high) + 6, 1)) for low, high in ranges),
         buckets=tuple(_buckets(found, axis, query, inside)),
     )
@@ -298,19 +299,24 @@ def _part(axis: Axis, low: float, high: float) -> str:
     return words.get(low) or words.get(high) or f"{100 * low:.0f} to {100 * high:.0f} % of the range"
 
 
-def _lines(
-    axes: list[Axis], places: list[float], inside: list[bool], trials: tuple[Trial, ...], best: Trial | None
-) -> list[tuple[str, str]]:
-    """(class, path) of each trial, those to be seen best last; a line is broken where its trial has no value."""
-    drawn = []
-    for trial, fits in zip(trials, inside, strict=True):
-        path, pen = "", "M"
+def _optional(found: Standing, axis: Axis) -> bool:
+    """Whether the key counts only beside some values of others."""
+    dimension = found.spec.space.get(axis.key)
+    return dimension is not None and bool(dimension.when)
+
+
+def _lines(found: Standing, axes: list[Axis], places: list[float], inside: list[bool]) -> list[tuple[str, str]]:
+    """(class, path) of each trial, those to be seen best last. A key that did not count is passed below its axis; a line ends
+    where its trial has no result."""
+    drawn, best = [], found.best
+    for trial, fits in zip(found.trials, inside, strict=True):
+        points = []
         for axis, x in zip(axes, places, strict=True):
             place = axis.places[trial.number]
-            path += f"{pen}{x} {_y(place)}" if place is not None else ""
-            pen = "M" if place is None else "L"
+            if place is not None or _optional(found, axis):
+                points.append(f"{x} {ABSENT if place is None else _y(place)}")
         kind = "out" if not fits else "best" if best is not None and trial.number == best.number else trial.state
-        drawn.append((kind, path))
+        drawn.append((kind, "M" + "L".join(points)))
     return sorted(
         drawn, key=lambda line: ("out", "failed", "cancelled", "running", "pruned", "completed", "best").index(line[0])
     )

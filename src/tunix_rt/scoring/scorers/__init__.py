@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 from tunix_rt import errors
 from tunix_rt.scoring.scorers.choice import Choice
 from tunix_rt.scoring.scorers.core import Case, Scored
+from tunix_rt.scoring.scorers.detection import Detection
 from tunix_rt.scoring.scorers.exact import Exact
 from tunix_rt.scoring.scorers.form import Form
 from tunix_rt.scoring.scorers.judge import Judge
@@ -19,8 +20,11 @@ from tunix_rt.scoring.scorers.numeric import Numeric
 from tunix_rt.scoring.scorers.patterns import Regex
 from tunix_rt.scoring.scorers.stepwise import Steps
 
-Scorer = Annotated[Exact | Numeric | Choice | Regex | Steps | Form | Length, Field(discriminator="name")]
-KINDS: dict[str, type[Exact] | type[Numeric] | type[Choice] | type[Regex] | type[Steps] | type[Form] | type[Length]] = {
+Scorer = Annotated[Exact | Numeric | Choice | Regex | Steps | Form | Length | Detection, Field(discriminator="name")]
+KINDS: dict[
+    str,
+    type[Exact] | type[Numeric] | type[Choice] | type[Regex] | type[Steps] | type[Form] | type[Length] | type[Detection],
+] = {
     "exact": Exact,
     "numeric": Numeric,
     "choice": Choice,
@@ -28,6 +32,7 @@ KINDS: dict[str, type[Exact] | type[Numeric] | type[Choice] | type[Regex] | type
     "steps": Steps,
     "format": Form,
     "length": Length,
+    "detection": Detection,
 }
 ADAPTER: TypeAdapter[Scorer] = TypeAdapter(Scorer)
 STORED: TypeAdapter[Scorer | Judge] = TypeAdapter(Annotated[Scorer | Judge, Field(discriminator="name")])
@@ -35,8 +40,8 @@ JUDGE = "judge"
 NAMES = (*KINDS, JUDGE)
 
 __all__ = [
-    "ADAPTER", "JUDGE", "KINDS", "NAMES", "STORED", "Case", "Choice", "Exact", "Form", "Judge", "Length", "Numeric", "Regex",
-    "Scored", "Scorer", "Steps", "named",
+    "ADAPTER", "JUDGE", "KINDS", "NAMES", "STORED", "Case", "Choice", "Detection", "Exact", "Form", "Judge", "Length",
+    "Numeric", "Regex", "Scored", "Scorer", "Steps", "named",
 ]  # fmt: skip
 
 

@@ -1,0 +1,159 @@
+"""`tunix-rt study`: several ways to train, several seeds each, compared under a plan that is locked before anything runs."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunix_rt import datasets, errors, evals, evidence, models, studies, traces, values
+from tunix_rt.cli import evals as evaluating
+from tunix_rt.cli import train
+from tunix_rt.cli.app import command, noun
+from tunix_rt.cli.console import Surface, table
+from tunix_rt.cli.data import derive, obtain
+from tunix_rt.reports import studies as telling
+from tunix_rt.runs import Trained
+from tunix_rt.scoring import scorers
+from tunix_rt.studies import BASE, Cell, Question, Study
+
+group = noun("study", "Ways to train compared, with seeds, under a locked plan.")
+NameArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study that ships, or a TOML file.")]
+OutOption = Annotated[Path | None, typer.Option(help="Folder for study.md, study.svg and study.json (default: the study's).")]
+
+
+@command(group)
+def run(surface: Surface, study: NameArgument, out: OutOption = None) -> None:
+    """Lock the plan, train every arm with every seed, ask all of them the same, pack and verify, report. What is done already
+    is not done again."""
+    conduct(surface, studies.load(study), out)
+
+
+@command(group)
+def status(surface: Surface, study: NameArgument) -> None:
+    """What is finished, and what is not."""
+    chosen = studies.load(study)
+    done, left = studies.cells(surface.settings, chosen), studies.missing(surface.settings, chosen)
+    rows = [(one.arm, "-" if one.seed is None else str(one.seed), one.run_id or "-", *_headlines(surface, one)) for one in done]
+    data = {"finished": [one.model_dump(mode="json") for one in done], "missing": left}
+    told = table(rows, ("arm", "seed", "run", *(f"{name}, strict" for name in chosen.questions))) if rows else "nothing yet"
+    surface.emit(data, f"{told}\n{len(done)} of {len(done) + len(left)} finished; missing: {', '.join(left) or 'none'}")
+
+
+def _headlines(surface: Surface, one: Cell) -> list[str]:
+    paths = [evals.find(surface.settings, found) / "summary.json" for found in one.evaluations.values()]
+    return [f"{summary['correct']} of {summary['n']}" for summary in map(values.read_json, paths)]
+
+
+@command(group)
+def report(surface: Surface, study: NameArgument, out: OutOption = None) -> None:
+    """The report of a study whose every run is finished: study.md, its figure study.svg, and study.json."""
+    chosen = studies.load(study)
+    finished(surface, chosen)
+    _report(surface, chosen, out)
+
+
+def finished(surface: Surface, study: Study) -> None:
+    """Raise `errors.Conflict` naming the runs that are missing."""
+    left = studies.missing(surface.settings, study)
+    if left:
+        text = f"study {study.name!r} is not finished: {', '.join(left)} missing; `tunix-rt study run` goes on."
+        raise errors.Conflict(text, missing=left)
+
+
+def _report(surface: Surface, study: Study, out: Path | None) -> None:
+    place = out or studies.folder(surface.settings, study)
+    made = telling.write_study(surface.settings, study, place)
+    surface.emit(made, f"report {place / 'study.md'}")
+
+
+def conduct(surface: Surface, study: Study, out: Path | None) -> None:
+    """Everything, from the datasets to the report."""
+    models.prepare(surface.settings, study.config.model, surface.say)
+    _build(surface, study)
+    plan = studies.lock(surface.settings, study)
+    surface.say(f"study {study.name} {plan.study_digest[:12]}: locked; {len(study.pairs)} runs of {study.config.steps} steps")
+    _finish(surface, study, BASE, None)
+    for number, (arm, seed) in enumerate(study.pairs, start=1):
+        surface.say(f"run {number} of {len(study.pairs)}: {arm}, seed {seed}")
+        _finish(surface, study, arm, seed)
+    _report(surface, study, out)
+
+
+def _build(surface: Surface, study: Study) -> None:
+    """Every dataset; refused when a prompt or a problem of an evaluation set is also in a training set."""
+    for selection in study.selections:
+        derive(surface, selection, surface.settings.datasets / selection.name)
+    asked = {one.evalset: list(traces.read(obtain(surface, one.evalset).path)) for one in study.questions.values()}
+    for name in study.datasets:
+        trained = list(traces.read(obtain(surface, name).path))
+        problems = {datasets.canonical_prompt(datasets.problem(trace)) for trace in trained}
+        for evalset, items in asked.items():
+            found = datasets.leakage(trained, items).exact
+            found += sum(datasets.canonical_prompt(datasets.problem(item)) in problems for item in items)
+            if found:
+                raise errors.Invalid(f"{found} prompts or problems of {evalset} are in {name}; the study would prove nothing.")
+
+
+def _finish(surface: Surface, study: Study, arm: str, seed: int | None) -> None:
+    if studies.cell(surface.settings, study, arm, seed) is not None:
+        surface.say(f"  {arm} is finished already")
+        return
+    trained = None if seed is None else _train(surface, study, arm, seed)
+    answered = {name: _ask(surface, study, question, trained) for name, question in study.questions.items()}
+    bundles = {} if trained is None else _pack(surface, study, trained, answered)
+    studies.keep(
+        surface.settings,
+        study,
+        Cell(
+            arm=arm,
+            seed=seed,
+            run_id=trained.run_id if trained else None,
+            evaluations={name: folder.name for name, folder in answered.items()},
+            bundles=bundles,
+            finished_at=round(time.time(), 3),
+        ),
+    )
+
+
+def _train(surface: Surface, study: Study, arm: str, seed: int) -> Trained:
+    asked = studies.asked(study, arm, seed)
+    trained = train.train_spec(surface, asked, dedup_key=studies.dedup_key(study, arm, seed))
+    if trained.steps != study.config.steps:
+        raise errors.Invalid(
+            f"arm {arm!r} ended after {trained.steps} of {study.config.steps} steps: too little data; raise its 'epochs'.",
+            arm=arm,
+        )
+    return trained
+
+
+def _ask(surface: Surface, study: Study, question: Question, trained: Trained | None) -> Path:
+    folder = evaluating.evaluation(
+        surface,
+        study.config.model,
+        trained,
+        question.evalset,
+        limit=question.limit,
+        max_new_tokens=question.max_new_tokens,
+    )
+    for metric in question.metrics:
+        if metric in scorers.KINDS:
+            evals.rescore(surface.settings, folder, scorers.named(metric))
+    return folder
+
+
+def _pack(surface: Surface, study: Study, trained: Trained, answered: dict[str, Path]) -> dict[str, str]:
+    """A verified bundle for every question; the adapter is in the first, the others name it."""
+    base = studies.cell(surface.settings, study, BASE)
+    assert base is not None, "the base model is asked first"
+    made = {}
+    for number, (name, folder) in enumerate(answered.items()):
+        out = studies.folder(surface.settings, study) / "evidence" / f"{trained.name}-{trained.seed}-{name}.zip"
+        before = evals.find(surface.settings, base.evaluations[name])
+        limit = 0 if number else evidence.ADAPTER_LIMIT
+        evidence.pack_compared(surface.settings, trained, before, folder, out, adapter_limit_bytes=limit)
+        verdict = evidence.verify(out, 1)
+        if not verdict.ok:
+            raise errors.Failed(f"the bundle {out} does not verify: {'; '.join(verdict.failures)}", bundle=str(out))
+        made[name] = str(verdict.bundle_id)
+    return made

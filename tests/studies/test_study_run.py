@@ -1,0 +1,77 @@
+"""A whole study with the tiny model: one command, begun again after it was cut off, then its report and its bundles."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunix_rt import errors, evidence, runs, studies, values
+from tunix_rt.cli import study as command
+from tunix_rt.cli.console import Surface
+from tunix_rt.studies import Study
+
+TINY = Path(__file__).parent / "tiny.toml"
+
+
+@pytest.fixture(scope="module")
+def small() -> Study:
+    """One arm, a curriculum, and one question: five processes."""
+    data: dict[str, Any] = tomllib.loads(TINY.read_text())
+    question = {**data["questions"]["detection"], "also": ["strict", "lenient", "steps"], "limit": 2, "max_new_tokens": 4}
+    changes = {"references": ["base"], "arms": {"ordered": data["arms"]["ordered"]}, "questions": {"detection": question}}
+    return Study.parse({**data, **changes}, source="small")
+
+
+@pytest.fixture(scope="module")
+def surface(tmp_path_factory: pytest.TempPathFactory) -> Surface:
+    return Surface(tmp_path_factory.mktemp("study"), as_json=False)
+
+
+@pytest.fixture(scope="module")
+def finished(surface: Surface, small: Study) -> Path:
+    """The study's folder, after it was run to its end, a run's note was lost, and it was run again."""
+    command.conduct(surface, small, None)
+    folder = studies.folder(surface.settings, small)
+    kept = values.read_json(folder / "cells" / "ordered-2.json")
+    (folder / "cells" / "ordered-2.json").unlink()
+    with pytest.raises(errors.Conflict, match="ordered seed 2"):
+        command.finished(surface, small)
+    command.conduct(surface, small, None)
+    again = values.read_json(folder / "cells" / "ordered-2.json")
+    assert {**again, "finished_at": 0} == {**kept, "finished_at": 0}
+    return folder
+
+
+@pytest.mark.usefixtures("finished")
+def test_no_run_is_made_twice(surface: Surface, small: Study) -> None:
+    made = [one.run_id for one in studies.cells(surface.settings, small) if one.run_id]
+    assert sorted(path.parent.name for path in surface.settings.runs.glob("*/run.json")) == sorted(made)
+    assert len(made) == len(small.pairs) == 2
+    assert {runs.find(surface.settings, name).steps for name in made} == {small.config.steps}
+
+
+def test_every_run_has_a_bundle_that_verifies(finished: Path) -> None:
+    bundles = sorted((finished / "evidence").glob("*.zip"))
+    assert [path.name for path in bundles] == ["tiny-ordered-1-detection.zip", "tiny-ordered-2-detection.zip"]
+    for path in bundles:
+        report = evidence.verify(path, 1)
+        assert (report.ok, report.depth_reached, report.failures) == (True, 1, ())
+
+
+def test_the_datasets_of_a_curriculum_are_made_again_at_depth_2(surface: Surface, finished: Path) -> None:
+    report = evidence.verify(finished / "evidence" / "tiny-ordered-1-detection.zip", 2, settings=surface.settings)
+    assert (report.ok, report.depth_reached, report.failures) == (True, 2, ())
+    assert any("stages/2 made again" in text for text in report.checked)
+
+
+def test_the_report_holds_what_was_measured(finished: Path) -> None:
+    page, data = (finished / "study.md").read_text(), json.loads((finished / "results" / "study.json").read_text())
+    assert (finished / "images" / "study.svg").read_text().startswith("<svg")
+    for one in data["contrasts"]:
+        assert f"| {one['arm']} | {one['reference']} | {100 * one['difference']:+.1f} |" in page
+    for cell in data["cells"][1:]:
+        assert cell["bundles"]["detection"][:16] in page
+    assert str(finished) not in page + json.dumps(data)
+    assert data["plan"]["locked_at"] < min(cell["finished_at"] for cell in data["cells"])
