@@ -18,7 +18,7 @@ from tunix_rt.comparisons import Block, Comparison, Evaluation, EvaluationSummar
 from tunix_rt.evals.looks import counted
 from tunix_rt.scoring import Prediction, ScoreRow
 from tunix_rt.settings import Settings
-from tunix_rt.web import curves, evaluations, marks, mistakes, queries, rendering, wording
+from tunix_rt.web import curves, evaluations, marks, mistakes, queries, rendering, run_files, wording
 from tunix_rt.web import runs as run_pages
 from tunix_rt.web.evaluations import AnswerView
 from tunix_rt.web.marks import Interval
@@ -162,7 +162,7 @@ def result_view(before: Evaluation, after: Evaluation, made: Comparison, specs: 
     gain = (
         f"Of the strict difference, {100 * made.format_gain:+.1f} points are format: answers the lenient reading found anyway."
     )
-    changes = run_pages.differences(*specs) if len(specs) == 2 else ()
+    changes = run_files.differences(*specs) if len(specs) == 2 else ()
     return Result(
         verdict=TOLD[made.verdict],
         kind=kinds[made.verdict],
