@@ -47,7 +47,9 @@ class Ray:
     ) -> None:
         """`address` is the dashboard's, as in http://HOST:8265; `cpus` and `gpus` are what Ray sets aside for a run."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._address, self._http = address, httpx.Client(base_url=address, timeout=ANSWER_SECONDS, headers=headers)
+        rarely = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(base_url=address, timeout=ANSWER_SECONDS, headers=headers, limits=rarely)
+        self._address = address
         self._cpus, self._gpus, self._grace, self._unplaced = cpus, gpus, grace, unplaced
         self._silent_until = 0.0
 
@@ -110,8 +112,8 @@ class Ray:
         answer = self._ask("GET", "/api/version")
         if answer is None or "ray_version" not in answer.text:
             raise errors.Unavailable(
-                f"no Ray dashboard answers at {self._address!r}: name one with --ray-address http://HOST:8265, or start one there "
-                "with `pip install 'tunix-rt[ray]'` and `ray start --head --dashboard-host HOST`."
+                f"no Ray dashboard answers at {self._address!r}: name one with --ray-address http://HOST:8265, or start one "
+                "there with `pip install 'tunix-rt[ray]'` and `ray start --head --dashboard-host HOST`."
             )
 
     def _submit(self, handle: Handle, timeout: float | None) -> None:
