@@ -26,6 +26,7 @@ GRACE_SECONDS = 60.0
 UNPLACED_SECONDS = 900.0  # a job that the cluster has no place for; the waiting line is in the database
 ANSWER_SECONDS = 5.0
 AGAIN_SECONDS = 5.0  # between two questions to a head that does not answer
+LOOK_SECONDS = 1.0  # between two looks at a job that waits for its place
 UNPLACED = "unplaced"
 OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
@@ -52,6 +53,7 @@ class Ray:
         self._address = address
         self._cpus, self._gpus, self._grace, self._unplaced = cpus, gpus, grace, unplaced
         self._silent_until = 0.0
+        self._alive_until: dict[str, float] = {}
 
     def launch(self, handle: Handle, *, timeout: float | None = None) -> None:
         """Hand the attempt to Ray under a name of its own, which Ray takes once. Does nothing while the head is silent: the
@@ -73,10 +75,13 @@ class Ray:
             return found
         if shim.revoked(*_of(handle)) is not None:
             return "new"  # its shim will never begin
+        if time.monotonic() < self._alive_until.get(_submission(handle), 0.0):
+            return "running"
         job = self._job(handle)
         if job == "silent":
             return "running"
         if isinstance(job, dict) and not _over(job):
+            self._alive_until[_submission(handle)] = time.monotonic() + LOOK_SECONDS
             self._give_up(handle, job)
             return "running"
         found = _noted(handle)
