@@ -77,10 +77,10 @@ define install
 endef
 
 lock:  ## resolve the requirements again (needs uv)
-	$(COMPILE) --all-extras --group build --group model --group dev --output-file $(LOCK)/dev.txt
+	$(COMPILE) --extra train --group build --group model --group dev --output-file $(LOCK)/dev.txt
 	$(COMPILE) --all-extras --group build --group model --group dev --group parity --constraint $(LOCK)/dev.txt --output-file $(LOCK)/parity.txt
 	sed -i '/^torch==/,/[^\\]$$/c torch==2.13.0+cpu \\\n    --hash=$(TORCH_CPU)' $(LOCK)/parity.txt
-	$(COMPILE) --all-extras --group build --group model --constraint $(LOCK)/dev.txt --output-file $(LOCK)/train.txt
+	$(COMPILE) --extra train --group build --group model --constraint $(LOCK)/dev.txt --output-file $(LOCK)/train.txt
 	$(COMPILE) --group build --constraint $(LOCK)/dev.txt --output-file $(LOCK)/core.txt
 
 clean:

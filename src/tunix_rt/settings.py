@@ -18,7 +18,8 @@ class Settings(Value):
 
     `database` is the address of a PostgreSQL database; None means SQLite in the workspace. A worker that is silent for
     `lease_seconds` loses its runs to another; it shows itself three times as often. `crash_at` ends a worker at that point,
-    as a kill would: for trying out what happens then. `judge_key` opens a judge's endpoint; it shows itself nowhere.
+    as a kill would: for trying out what happens then. `judge_key` opens a judge's endpoint, `ray_token` a Ray cluster; they
+    show themselves nowhere.
     """
 
     home: Path
@@ -26,6 +27,7 @@ class Settings(Value):
     lease_seconds: float = Field(default=30.0, gt=0)
     crash_at: CrashPoint | None = None
     judge_key: SecretStr | None = None
+    ray_token: SecretStr | None = None
 
     @property
     def datasets(self) -> Path:
@@ -66,8 +68,9 @@ def secrets(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """`home` from the argument, else `TUNIX_RT_HOME`, else `~/.tunix-rt`; the rest from `TUNIX_RT_DATABASE`,
-    `TUNIX_RT_LEASE_SECONDS`, `TUNIX_RT_CRASH_AT` and `TUNIX_RT_JUDGE_KEY`."""
+    `TUNIX_RT_LEASE_SECONDS`, `TUNIX_RT_CRASH_AT`, `TUNIX_RT_JUDGE_KEY` and `TUNIX_RT_RAY_TOKEN`."""
     chosen = home or Path(environ.get("TUNIX_RT_HOME") or Path.home() / ".tunix-rt")
-    given = {name: environ.get(f"TUNIX_RT_{name.upper()}") for name in ("database", "lease_seconds", "crash_at", "judge_key")}
+    names = ("database", "lease_seconds", "crash_at", "judge_key", "ray_token")
+    given = {name: environ.get(f"TUNIX_RT_{name.upper()}") for name in names}
     data = {"home": chosen.expanduser().absolute(), **{name: value for name, value in given.items() if value}}
     return Settings.parse(data, source="environment")

@@ -15,7 +15,7 @@ import pytest
 
 from tunix_rt import errors, jobs
 from tunix_rt.jobs import Inputs, ProbeJob
-from tunix_rt.launchers import local, processes, shim
+from tunix_rt.launchers import processes, shim
 from tunix_rt.launchers.handles import Handle, Status
 from tunix_rt.launchers.local import Local
 
@@ -123,7 +123,7 @@ class LaunchedBetween(Local):
     """Somebody else launches the attempt right after this one's first look at the lock."""
 
     def lock_looked_at(self, handle: Handle) -> Callable[[Path], bool]:
-        looks, real = iter((True,)), local._locked
+        looks, real = iter((True,)), shim.locked
 
         def look(path: Path) -> bool:
             held = real(path)
@@ -138,7 +138,7 @@ class LockFirst(LaunchedBetween):
     """Looks in the other order."""
 
     def poll(self, handle: Handle) -> Status:
-        held = local._locked(handle.folder / shim.LOCK)
+        held = shim.locked(handle.folder)
         found = super().poll(handle)
         return found if held or found != "running" else "lost"
 
@@ -149,7 +149,7 @@ def test_an_attempt_that_another_worker_launches_between_two_looks_is_not_lost(
 ) -> None:
     """Taken for lost, it would be reaped: a healthy process killed. The second launcher is the negative control."""
     handle = prepared("hang")
-    monkeypatch.setattr(local, "_locked", launcher.lock_looked_at(handle))
+    monkeypatch.setattr(shim, "locked", launcher.lock_looked_at(handle))
     assert launcher.poll(handle) == seen
     assert Local().reap(handle)
 

@@ -3,7 +3,7 @@
 import json
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +11,7 @@ from tunix_rt import errors, runs, values
 from tunix_rt.cli import configuring, foreground
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, table
+from tunix_rt.launchers.ray import Ray
 from tunix_rt.logs import to_stderr
 from tunix_rt.runs import Run, Spec, State, TrainSpec
 from tunix_rt.worker import Worker
@@ -138,6 +139,14 @@ def worker(
     surface: Surface,
     once: Annotated[bool, typer.Option("--once", help="End when there is nothing left to do.")] = False,
     slots: Annotated[int, typer.Option(min=1, max=64, help="Runs at a time.")] = 1,
+    launcher: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where runs are begun: here, or on a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str, typer.Option(metavar="URL", help="The cluster's dashboard; its token, if it wants one, is in TUNIX_RT_RAY_TOKEN.")
+    ] = "http://127.0.0.1:8265",
+    ray_cpus: Annotated[float, typer.Option(min=0.0, help="Processors that Ray sets aside for a run.")] = 1.0,
+    ray_gpus: Annotated[float, typer.Option(min=0.0, help="GPUs that Ray sets aside for a run.")] = 0.0,
 ) -> None:
     """Work off the queue. SIGTERM or Ctrl-C ends the worker, not its runs: they go on, and the next worker takes them over."""
     stopped = False
@@ -150,10 +159,19 @@ def worker(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         to_stderr()
-        made = Worker(surface.settings, opened, slots=slots)
+        where = _on_ray(surface, ray_address, ray_cpus, ray_gpus) if launcher == "ray" else None
+        made = Worker(surface.settings, opened, slots=slots, launcher=where)
         surface.say(f"worker {made.id} with {slots} slot{'s' if slots > 1 else ''} on {opened.where}")
         try:
             made.work(lambda: stopped, once=once)
         finally:
             made.close()
     surface.emit({"worker_id": made.id, "stopped": stopped}, f"worker {made.id} ended")
+
+
+def _on_ray(surface: Surface, address: str, cpus: float, gpus: float) -> Ray:
+    """Raises `errors.Unavailable` when there is no cluster at the address; one that goes away later is waited for."""
+    token = surface.settings.ray_token
+    launcher = Ray(address, cpus=cpus, gpus=gpus, token=token.get_secret_value() if token else None)
+    launcher.check()
+    return launcher

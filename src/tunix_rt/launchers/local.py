@@ -1,6 +1,5 @@
 """The engine as a process tree on this machine, under a shim that outlives the worker. See `shim` for how it is kept."""
 
-import fcntl
 import json
 import os
 import subprocess
@@ -72,10 +71,9 @@ class Local:
             return "new"
         if last > handle.attempt:
             return "lost"
-        if _locked(handle.folder / shim.LOCK):
+        if shim.locked(handle.folder):
             return "running"
-        ended = shim.read(handle.folder / shim.EXIT)
-        return "exited" if (ended.get("run_id"), ended.get("attempt")) == (handle.run_id, handle.attempt) else "lost"
+        return "exited" if shim.ended(handle.folder, handle.run_id, handle.attempt) else "lost"
 
     def exit(self, handle: Handle) -> Exit:
         ended = values.read_json(handle.folder / shim.EXIT)
@@ -83,12 +81,10 @@ class Local:
 
     def cancel(self, handle: Handle, why: Why = "cancelled") -> None:
         """The shim looks for this file several times a second; on a full disk the tree is ended without a grace."""
-        path = handle.folder / shim.CANCEL
-        wanted = {"run_id": handle.run_id, "attempt": handle.attempt, "why": why}
-        if shim.read(path) == wanted:
+        if shim.revoked(handle.folder, handle.run_id, handle.attempt) == why:
             return
         try:
-            values.write_json(path, wanted)
+            values.write_json(handle.folder / shim.CANCEL, {"run_id": handle.run_id, "attempt": handle.attempt, "why": why})
         except errors.Failed:
             self.reap(handle)
 
@@ -98,20 +94,6 @@ class Local:
 
 def _mark(handle: Handle) -> str:
     return processes.mark(handle.run_id, handle.attempt, str(handle.folder))
-
-
-def _locked(path: Path) -> bool:
-    """Whether somebody holds the lock. Asked with a shared lock, so that two who ask do not see each other."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return False
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def run(folder: Path, follow: Callable[[], None] = lambda: None) -> None:

@@ -18,11 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tunix_rt.launchers import processes
+from tunix_rt.launchers import environment, processes
 
 LOCK, LAUNCH, EXIT, CANCEL = "shim.lock", "launch.json", "exit.json", "cancel.json"
 LOCK_SECONDS = 2.0  # a poll holds the lock for a moment; a shim holds it to its end
 LAUNCHED, LAUNCHING, OCCUPIED = "launched before", "being launched", "another run is alive in the folder"
+REVOKED = "told to stop before it began"
 RESERVED = 2_048  # bytes kept for exit.json, so that a full disk does not swallow it
 TICK_SECONDS = 0.2
 SIGNALS = {
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> int:
         [sys.executable, "-m", "tunix_rt.engine", str(folder)],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, processes.MARK: mark},
+        env={**environment.passed_on(os.environ), processes.MARK: mark},
     )
     _answer(asked["pipe"], "ok")
     why = _stand_by(child, folder, asked, stop)
@@ -87,7 +88,9 @@ def _refused(folder: Path, asked: dict[str, Any], lock: int) -> str | None:
                 return OCCUPIED if _another(folder, asked) else LAUNCHING
             time.sleep(0.01)
             continue
-        return LAUNCHED if launched(folder, asked["run_id"]) >= asked["attempt"] else None
+        if launched(folder, asked["run_id"]) >= asked["attempt"]:
+            return LAUNCHED
+        return REVOKED if revoked(folder, asked["run_id"], asked["attempt"]) else None
 
 
 def _another(folder: Path, asked: dict[str, Any]) -> bool:
@@ -118,6 +121,36 @@ def read(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def ended(folder: Path, run_id: str, attempt: int) -> dict[str, Any]:
+    """How the attempt ended; empty unless its shim wrote it down."""
+    return _about(folder / EXIT, run_id, attempt)
+
+
+def revoked(folder: Path, run_id: str, attempt: int) -> str | None:
+    """Why the attempt was told to stop; None when it was not."""
+    wanted = _about(folder / CANCEL, run_id, attempt)
+    return str(wanted["why"]) if wanted else None
+
+
+def _about(path: Path, run_id: str, attempt: int) -> dict[str, Any]:
+    found = read(path)
+    return found if (found.get("run_id"), found.get("attempt")) == (run_id, attempt) else {}
+
+
+def locked(folder: Path) -> bool:
+    """Whether somebody holds the lock. Asked with a shared lock, so that two who ask do not see each other."""
+    try:
+        file = (folder / LOCK).open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _note(folder: Path, asked: dict[str, Any], started: str) -> None:
@@ -157,9 +190,9 @@ def _stand_by(child: subprocess.Popen[bytes], folder: Path, asked: dict[str, Any
 
 
 def _reason_to_stop(folder: Path, asked: dict[str, Any], stop: Stop, seconds: float) -> str | None:
-    wanted = read(folder / CANCEL)
-    if (wanted.get("run_id"), wanted.get("attempt")) == (asked["run_id"], asked["attempt"]):
-        return str(wanted["why"])
+    why = revoked(folder, asked["run_id"], asked["attempt"])
+    if why is not None:
+        return why
     if stop.requested:
         return "sigterm"
     return "timeout" if asked["timeout"] is not None and seconds > asked["timeout"] else None

@@ -6,7 +6,7 @@ more than one. SQLite has one writer at a time, so there the statement is atomic
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select, update
 
 from tunix_rt.runs import ledger, specs
 from tunix_rt.runs.ledger import Run, change, read
@@ -26,22 +26,37 @@ class Outcome(NamedTuple):
     result: dict[str, Any] | None = None
 
 
-def waiting(connection: Connection, only: str | None = None) -> bool:
+def waiting(connection: Connection, only: str | None = None, *, launcher: str = "local") -> bool:
     """Whether there is anything to claim; a look that takes no lock."""
-    expired = [(RUNS.c.state == state) & (RUNS.c.lease_until < clock()) for state in LEASED]
+    expired = [and_(*_silent(state, launcher)) for state in LEASED]
     query = select(RUNS.c.seq).where(or_(RUNS.c.state == "queued", *expired)).limit(1)
     return connection.scalar(query if only is None else query.where(RUNS.c.run_id == only)) is not None
 
 
-def claim(connection: Connection, worker: str, *, lease: float = 30.0, host: str = "", only: str | None = None) -> Run | None:
+def _silent(state: State, launcher: str) -> list[ColumnElement[bool]]:
+    """True for a row whose worker has fallen silent; only that kind of launcher can say what became of its process."""
+    return [RUNS.c.state == state, RUNS.c.lease_until < clock(), or_(RUNS.c.launcher.is_(None), RUNS.c.launcher == launcher)]
+
+
+def claim(
+    connection: Connection,
+    worker: str,
+    *,
+    lease: float = 30.0,
+    host: str = "",
+    only: str | None = None,
+    launcher: str = "local",
+) -> Run | None:
     """Take a run whose worker has fallen silent, else the first in the queue: highest priority, then oldest.
 
-    `only` looks at that run alone. Returns None when there is nothing to do.
+    The run is that launcher's from here on, until it is queued again. `only` looks at that run alone. Returns None when there
+    is nothing to do.
     """
     until = clock() + lease
     for state in LEASED:
-        picked = _pick(connection, [RUNS.c.state == state, RUNS.c.lease_until < clock()], only)
-        statement = update(RUNS).where(RUNS.c.seq == picked, RUNS.c.state == state, RUNS.c.lease_until < clock())
+        silent = _silent(state, launcher)
+        picked = _pick(connection, silent, only)
+        statement = update(RUNS).where(RUNS.c.seq == picked, *silent)
         row = connection.execute(statement.values(owner=worker, lease_until=until, host=host).returning(*RUNS.c)).mappings()
         if (adopted := row.first()) is not None:
             return read(adopted)
@@ -53,6 +68,7 @@ def claim(connection: Connection, worker: str, *, lease: float = 30.0, host: str
         owner=worker,
         lease_until=until,
         host=host,
+        launcher=launcher,
         attempt=RUNS.c.attempt + 1,
         started=clock(),
     )
@@ -91,7 +107,7 @@ def mine(connection: Connection, worker: str) -> tuple[Run, ...]:
 def launched(connection: Connection, run: Run, launcher: str, handle: dict[str, Any]) -> None:
     """Note where the attempt's process is."""
     connection.execute(update(RUNS).where(*fence(run)).values(launcher=launcher))
-    text = ledger._text(handle)
+    text = ledger._text({"launcher": launcher, **handle})
     connection.execute(update(ATTEMPTS).where(*_attempt(run), ATTEMPTS.c.ended.is_(None)).values(handle=text))
 
 

@@ -27,6 +27,7 @@ Reason = Literal[
     "cancelled",
     "timeout",
     "lost",  # the process and its shim died without a word, more often than `max_attempts` allows
+    "unplaced",  # the cluster found no place for it in time, or could not start it
     "sigint",  # the four signals somebody else sent to the process
     "sigterm",
     "sighup",

@@ -89,11 +89,11 @@ class Worker:
 
     def claim(self) -> bool:
         with self._store.reading() as connection:
-            if not runs.waiting(connection, self._only):
+            if not runs.waiting(connection, self._only, launcher=self._launcher.name):
                 return False
         with self._store.unit_of_work() as connection:
-            lease = self._settings.lease_seconds
-            run = runs.claim(connection, self.id, lease=lease, host=self._host, only=self._only)
+            lease, kind = self._settings.lease_seconds, self._launcher.name
+            run = runs.claim(connection, self.id, lease=lease, host=self._host, only=self._only, launcher=kind)
         if run is not None:
             self._tell("claimed", run)
             self._crash_at("claimed")

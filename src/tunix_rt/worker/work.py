@@ -69,7 +69,8 @@ def refused(mistake: Exception) -> Outcome:
     if not isinstance(mistake, errors.Mistake):
         return Outcome("failed", "disk_full" if _full(str(mistake)) else "invalid", f"{type(mistake).__name__}: {mistake}")
     reasons: dict[str, Reason] = {"missing": "missing", "not_found": "missing", "tampered": "tampered", "failed": "exception"}
-    reason = "disk_full" if _full(mistake.message) else reasons.get(mistake.code, "invalid")
+    told: Any = mistake.details.get("reason")
+    reason = told if told in REASONS else "disk_full" if _full(mistake.message) else reasons.get(mistake.code, "invalid")
     return Outcome("failed", reason, mistake.message)
 
 
