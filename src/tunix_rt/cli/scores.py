@@ -9,10 +9,10 @@ from tunix_rt import evals, traces
 from tunix_rt.cli import judging
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, interval, percent, table
-from tunix_rt.cli.data import obtain
 from tunix_rt.evals import Checked, Contamination, Rescored, Wanted, imports
 from tunix_rt.jobs import Device
 from tunix_rt.scoring import scorers
+from tunix_rt.workbench.building import obtain
 
 group = noun("evals", "Evaluations and evaluation sets, looked at closely; nothing is generated.")
 Evaluation = Annotated[str, typer.Argument(metavar="EVAL", help="Evaluation id or folder.")]

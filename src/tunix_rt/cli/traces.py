@@ -9,11 +9,11 @@ import typer
 from tunix_rt import errors, formats, store
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
-from tunix_rt.cli.indexing import index_words
 from tunix_rt.cli.look import show as told
 from tunix_rt.formats import Bad
 from tunix_rt.traces import Trace, stored, waiting
 from tunix_rt.traces.stored import Entry, Page
+from tunix_rt.workbench.indexing import index_words
 
 group = noun("traces", "Traces kept in the workspace's database.")
 After = Annotated[str | None, typer.Option(help="Continue after this cursor: the 'next' of the page before.")]
