@@ -6,6 +6,7 @@ One module a stage, in the order of the flow:
     logs          logs as JSON lines, with the ids of runs and requests
     values        immutable values named by content; files that are complete or absent
     recipes       where the recipes that ship lie
+    plugins       what other packages bring by entry points: tasks, scorers, import formats
     redaction     secrets and places that must not leave this machine in a text
     settings      the only reader of the environment
     migrations    the database's schema, revision by revision

@@ -116,7 +116,7 @@ def check_selection(surface: Surface, selection: datasets.Selection, folder: Pat
 def ingest(
     surface: Surface,
     file: Annotated[Path, typer.Argument(help="JSON lines, a JSON array, CSV or Parquet.")],
-    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}.")] = "auto",
+    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}, or a plug-in's.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the dataset (default: from the file's name).")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out instead of storing nothing.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Traces with a wrong step or answer count as bad lines.")] = False,

@@ -23,7 +23,9 @@ Metric = Annotated[str, typer.Option(help="strict, lenient, or a scorer this eva
 def rescore(
     surface: Surface,
     evaluation: Evaluation,
-    scorer: Annotated[str, typer.Option(help=f"One of: {', '.join(scorers.NAMES)}. A judge needs --judge-model.")],
+    scorer: Annotated[
+        str, typer.Option(help=f"One of: {', '.join(scorers.NAMES)}, or a plug-in's. A judge needs --judge-model.")
+    ],
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the scorer; repeatable.")] = None,
     judge_model: Annotated[
         str | None,
@@ -65,6 +67,7 @@ def describe(made: Rescored) -> str:
         f"  {made.n} items: {made.correct} correct, {made.wrong} wrong, {made.unparseable} unparseable, "
         f"{made.truncated} truncated; {made.skipped} left out, {made.refused} beyond the limits",
     ]
+    lines += [f"  scorer of the plug-in {made.plugin}"] if made.plugin else []
     if made.scorer == scorers.JUDGE:
         return "\n".join([*lines, *judging.described(made)])
     lines += [f"  {name.replace('_', ' ')}: {_shown(value)}" for name, value in made.measures.items()]

@@ -24,7 +24,7 @@ Limit = Annotated[int, typer.Option(min=1, max=stored.LARGEST_PAGE, help="How ma
 def add(
     surface: Surface,
     file: Annotated[Path, typer.Argument(help="Traces in any format that `data ingest` reads.")],
-    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}.")] = "auto",
+    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}, or a plug-in's.")] = "auto",
 ) -> None:
     """Keep the traces of a file. If any line is bad, every bad line is listed and nothing is kept."""
     reader = formats.Reader(file, None if format == "auto" else formats.named(format))
