@@ -14,13 +14,13 @@ import pytest
 from made_up import folders_in
 from test_cli import COMMAND, document, losses, run
 from tunix_rt import datasets, errors, jobs, runs, values
-from tunix_rt.cli import foreground
 from tunix_rt.cli.console import Surface
 from tunix_rt.datasets import Dataset
 from tunix_rt.engine import checkpoints
 from tunix_rt.models import BaseModel
 from tunix_rt.runs import ProbeSpec
 from tunix_rt.settings import Settings
+from tunix_rt.workbench import foreground
 
 
 def until(condition: Callable[[], Any], seconds: float = 90.0) -> None:

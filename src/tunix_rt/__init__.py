@@ -6,6 +6,7 @@ One module a stage, in the order of the flow:
     logs          logs as JSON lines, with the ids of runs and requests
     values        immutable values named by content; files that are complete or absent
     recipes       where the recipes that ship lie
+    plugins       what other packages bring by entry points: tasks, scorers, import formats
     redaction     secrets and places that must not leave this machine in a text
     settings      the only reader of the environment
     migrations    the database's schema, revision by revision
@@ -36,5 +37,31 @@ One module a stage, in the order of the flow:
     worker        claim -> act through a launcher -> record
     api           the service: JSON over HTTP, safe by default
     web           pages for people, over the same stages
+    workbench     the verbs of the command line and of notebooks, in the foreground
     cli           every command
+
+In a notebook, `import tunix_rt as rt` and `rt.open()`: a workspace whose verbs do what the commands do.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tunix_rt.workbench import Workspace
+
+__all__ = ["Workspace", "open"]
+
+
+def open(home: "Path | str | None" = None, **options: Any) -> "Workspace":
+    """The workspace at `home`, as `--home` names it: $TUNIX_RT_HOME or ~/.tunix-rt by default. See `Workspace`."""
+    made: Workspace = __getattr__("Workspace")(home, **options)
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    # Most of what is imported as a part of this package, the engine first of all, must not bring the workbench along.
+    if name == "Workspace":
+        return importlib.import_module("tunix_rt.workbench").Workspace
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

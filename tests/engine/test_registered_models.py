@@ -12,11 +12,11 @@ from test_exports import LORA, ours, theirs, transformers
 
 from test_cli_prove import document
 from tunix_rt import models, values
-from tunix_rt.cli import registering
 from tunix_rt.cli.console import Surface
 from tunix_rt.engine import weights
 from tunix_rt.models import BaseModel
 from tunix_rt.settings import Settings
+from tunix_rt.workbench import registered
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch warns about its own versions
 
@@ -62,8 +62,8 @@ def test_an_exported_version_gives_the_same_greedy_tokens(promoted: tuple[Settin
 def test_a_version_becomes_a_base_model_once(promoted: tuple[Settings, Any]) -> None:
     settings, model = promoted
     surface = Surface(settings.home, as_json=True)
-    assert registering.as_base(surface, "tiny") == "tiny"
-    assert [registering.as_base(surface, "sums@champion") for _ in range(2)] == ["sums-v1", "sums-v1"]
+    assert registered.as_base(surface, "tiny") == "tiny"
+    assert [registered.as_base(surface, "sums@champion") for _ in range(2)] == ["sums-v1", "sums-v1"]
     base = models.open_folder(settings.models / "sums-v1")
     assert theirs(transformers.AutoModelForCausalLM.from_pretrained(base.folder)) == ours(model)
     assert base.manifest.source.startswith("registered sums@1 ")

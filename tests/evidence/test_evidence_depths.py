@@ -299,3 +299,31 @@ def test_edited_predictions_with_new_hashes_fail_depth_1(members: Members, tmp_p
     (tmp_path / "x.zip").write_bytes(resealed(changed))
     assert not evidence.verify(tmp_path / "x.zip", 1).ok
     assert not evidence.verify(tmp_path / "x.zip", 0, key=None).failures
+
+
+@pytest.mark.parametrize(
+    ("plugins", "said"),
+    [
+        ({"absent-plug-in": "1.2"}, "made with the plug-in absent-plug-in 1.2, which is not here"),
+        ({"numpy": "0.0.1"}, "made with the plug-in numpy 0.0.1, of which"),
+    ],
+)
+def test_a_dataset_of_a_plug_in_that_is_not_here_is_left_unchecked(
+    bundle: Path, workspace: Settings, plugins: dict[str, str], said: str
+) -> None:
+    opened = _opened(bundle)
+    manifest = opened.facts.trainset.manifest.model_copy(update={"plugins": plugins})
+    items = opened.facts.trainset._replace(manifest=manifest)
+    found = rederive.rederive(opened._replace(facts=opened.facts._replace(trainset=items)), workspace)
+    assert any(said in text for text in found.unchecked)
+    assert [text.split(" ")[0] for text in found.checked] == ["evalset"]
+
+
+def test_a_task_that_no_named_plug_in_brings_is_left_unchecked(bundle: Path, workspace: Settings) -> None:
+    opened = _opened(bundle)
+    manifest = opened.facts.trainset.manifest
+    assert manifest.recipe is not None
+    recipe = manifest.recipe.model_copy(update={"tasks": {"unheard": next(iter(manifest.recipe.tasks.values()))}})
+    items = opened.facts.trainset._replace(manifest=manifest.model_copy(update={"recipe": recipe}))
+    found = rederive.rederive(opened._replace(facts=opened.facts._replace(trainset=items)), workspace)
+    assert any("the task 'unheard', of no plug-in" in text for text in found.unchecked)

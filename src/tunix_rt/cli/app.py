@@ -14,7 +14,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from tunix_rt import errors
-from tunix_rt.cli.console import Surface, Terminated
+from tunix_rt.cli.console import Surface
+from tunix_rt.workbench.foreground import Terminated
 
 Home = Annotated[Path | None, typer.Option(envvar="TUNIX_RT_HOME", help="Workspace folder (default: ~/.tunix-rt).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

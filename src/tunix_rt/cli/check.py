@@ -5,18 +5,18 @@ What is found waits in a temporary file, so that a mistake in the last line leav
 
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunix_rt import checking, errors, values
+from tunix_rt import checking
 from tunix_rt.checking import Mode, TraceCheck
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, table
-from tunix_rt.cli.data import judged, obtain
+from tunix_rt.cli.data import judged
 from tunix_rt.traces import Trace
+from tunix_rt.workbench import judging
 
 _CELL = 72  # characters of a step or value that a table shows
 
@@ -32,15 +32,9 @@ def check(
     fail_on_wrong: Annotated[bool, typer.Option("--fail-on-wrong", help="Exit with 1 if a step or answer is wrong.")] = False,
 ) -> None:
     """Judge every step of every trace. A line may carry its own "reference" trace; without one, hybrid is free."""
-    path = Path(what) if Path(what).is_file() or what.endswith(".jsonl") else obtain(surface, what).path
     totals = checking.Totals()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as told, surface.progress("checking") as update:
-        for number, trace, reference in _read(path):
-            if mode == "anchored" and reference is None:
-                raise errors.Invalid(
-                    f"{path}, line {number}: no 'reference'; --mode anchored needs one on every line.", line=number
-                )
-            row = checking.check(trace, number, mode, reference)
+        for path, trace, row in judging.judged(surface, what, mode):
             totals.add(row)
             if surface.as_json:
                 told.write(
@@ -58,14 +52,6 @@ def check(
             surface.copy((*told, judged(summary) + "\n"))
     if fail_on_wrong and summary.wrong_traces:
         raise typer.Exit(1)
-
-
-def _read(path: Path) -> Iterator[tuple[int, Trace, Trace | None]]:
-    for number, row in values.read_jsonl(path):
-        source = f"{path}, line {number}"
-        given = row.pop("reference", None)
-        reference = None if given is None else Trace.parse(given, source=f"{source}, reference")
-        yield number, Trace.parse(row, source=source), reference
 
 
 def _table(path: Path, trace: Trace, row: TraceCheck, *, everything: bool) -> str:

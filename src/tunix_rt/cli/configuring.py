@@ -7,8 +7,7 @@ import typer
 
 from tunix_rt import errors, jobs, recipes, runs, values
 from tunix_rt.cli.console import Surface
-from tunix_rt.cli.data import obtain
-from tunix_rt.jobs import Device, Mesh, TrainConfig
+from tunix_rt.jobs import Mesh, TrainConfig
 from tunix_rt.runs import Run, TrainSpec
 
 
@@ -69,14 +68,6 @@ def first_dataset(chosen: TrainConfig, options: Options) -> str:
     if chosen.stages:
         return chosen.stages[0].dataset
     raise typer.BadParameter("name a dataset, or a run to resume", param_hint="--dataset")
-
-
-def spec(surface: Surface, chosen: TrainConfig, dataset: str, device: Device, mesh: Mesh, max_steps: int | None) -> TrainSpec:
-    """What is asked, with every dataset it names built if it is a built-in recipe's."""
-    first = obtain(surface, dataset).manifest.name
-    for name in [stage.dataset for stage in chosen.stages] + ([chosen.validation.dataset] if chosen.validation else []):
-        obtain(surface, name)
-    return TrainSpec(config=chosen, dataset=first, device=device, mesh=mesh, max_steps=max_steps)
 
 
 def agree(run: Run, options: Options) -> None:

@@ -5,8 +5,7 @@ On a terminal long work draws a progress bar; elsewhere it prints a plain line n
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tunix_rt import settings
 from tunix_rt.settings import Settings
-
-PLAIN_SECONDS = 15.0  # between two plain progress lines
-Update = Callable[[int, int, str], None]
-
-
-class Terminated(KeyboardInterrupt):
-    """The machine asked this command to go (SIGTERM). What does not care takes it for a Ctrl-C."""
+from tunix_rt.workbench.desk import Update, lines
 
 
 class Surface:
@@ -56,7 +49,7 @@ class Surface:
             with self._bar(what) as update:
                 yield update
         else:
-            yield self._lines(what)
+            yield lines(self.say, what)
 
     @contextmanager
     def _bar(self, what: str) -> Iterator[Update]:
@@ -72,35 +65,6 @@ class Surface:
         with Progress(*columns, console=self.talk, transient=True) as bar:
             task = bar.add_task(what, total=None, note="")
             yield lambda done, total, note: bar.update(task, completed=done, total=total or None, note=note)
-
-    def _lines(self, what: str) -> Update:
-        last = time.monotonic()
-
-        def update(done: int, total: int, note: str) -> None:
-            nonlocal last
-            if time.monotonic() - last >= PLAIN_SECONDS:
-                last = time.monotonic()
-                self.say(f"  {what}: {f'{done}/{total} ' if total else ''}{note}")
-
-        return update
-
-
-class Tail:
-    """Reads the complete new lines of a growing JSONL file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-
-    def new(self) -> list[dict[str, Any]]:
-        if not self._path.exists():
-            return []
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
 
 
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> str:

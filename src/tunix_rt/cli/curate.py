@@ -8,9 +8,10 @@ import typer
 from tunix_rt import datasets, traces
 from tunix_rt.cli.app import command
 from tunix_rt.cli.console import Surface, table
-from tunix_rt.cli.data import check_selection, derive, describe, group, judged, obtain, summary
+from tunix_rt.cli.data import check_selection, describe, group, judged, summary
 from tunix_rt.datasets import DedupKey, Duplicates, Examination, Selection
 from tunix_rt.datasets.duplicates import NearPair
+from tunix_rt.workbench.building import derive, obtain
 
 _KEYS: tuple[DedupKey, ...] = ("content", "prompt", "skeleton", "near")
 _BAR, _ROWS, _SHOWN = 40, 20, 5

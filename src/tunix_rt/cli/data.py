@@ -1,37 +1,22 @@
 """`tunix-rt data`: recipes, files, and the datasets made from them."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunix_rt import datasets, errors, formats, store
+from tunix_rt import datasets, errors, formats
 from tunix_rt.checking import Summary
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, percent, table
-from tunix_rt.cli.indexing import index_words
-from tunix_rt.datasets import Dataset, Ingested, Manifest
+from tunix_rt.datasets import Ingested, Manifest
 from tunix_rt.formats import exports
+from tunix_rt.workbench import building
+from tunix_rt.workbench.building import obtain, pools
 
 group = noun("data", "Datasets of reasoning traces.")
 RecipeArgument = Annotated[str, typer.Argument(help="Name of a built-in recipe, or a TOML file.")]
-
-
-def obtain(surface: Surface, name: str) -> Dataset:
-    """The workspace's dataset of that name; a built-in recipe of that name is built first."""
-    folder = surface.settings.datasets / name
-    if not (folder / "manifest.json").exists():
-        there = {path.parent.name for path in surface.settings.datasets.glob("*/manifest.json")}
-        if name not in datasets.builtin_recipes():
-            raise errors.NotFound(
-                f"no dataset {name!r}.{errors.nearest(name, there | set(datasets.builtin_recipes()))}", dataset=name
-            )
-        surface.say(f"building dataset {name} from its built-in recipe")
-        datasets.build(datasets.recipe(name), folder)
-    return datasets.find(surface.settings, name)
 
 
 @command(group, "recipes")
@@ -54,8 +39,8 @@ def plan(surface: Surface, recipe: RecipeArgument) -> None:
     if datasets.is_selection(recipe):
         selection = datasets.load_selection(Path(recipe))
         place = surface.settings.datasets / selection.name
-        with _pools(surface, selection) as pools, surface.progress(f"trying {selection.name}") as update:
-            manifest = datasets.foresee(selection, pools, place.parent, lambda done, total: update(done, total, "traces"))
+        with pools(surface, selection) as parents, surface.progress(f"trying {selection.name}") as update:
+            manifest = datasets.foresee(selection, parents, place.parent, lambda done, total: update(done, total, "traces"))
         data = summary(manifest, place) | {
             "dropped": manifest.dropped,
             "composition": manifest.composition.model_dump(mode="json"),
@@ -94,26 +79,21 @@ def build(
     check: Annotated[bool, typer.Option("--check", help="Make it again and compare bytes; writes nothing.")] = False,
 ) -> None:
     """Build a dataset from a recipe, or from a TOML file that selects from datasets; the same gives the same bytes."""
-    if datasets.is_selection(recipe):
-        selection = datasets.load_selection(Path(recipe))
-        place = out or surface.settings.datasets / selection.name
-        if check:
-            check_selection(surface, selection, place)
-        else:
-            manifest = derive(surface, selection, place)
-            surface.emit(summary(manifest, place), describe(manifest, place))
-        return
-    chosen = datasets.recipe(recipe)
-    folder = out or surface.settings.datasets / chosen.name
     if check:
-        _check(surface, chosen, folder)
+        _check(surface, recipe, out)
         return
-    manifest = datasets.build(chosen, folder)
+    manifest, folder = building.build(surface, recipe, out)
     surface.emit(summary(manifest, folder), describe(manifest, folder))
 
 
-def _check(surface: Surface, recipe: datasets.Recipe, folder: Path) -> None:
-    _identical(surface, f"recipe {recipe.name!r}", recipe.name, folder, datasets.check(recipe, folder))
+def _check(surface: Surface, recipe: str, out: Path | None) -> None:
+    if datasets.is_selection(recipe):
+        selection = datasets.load_selection(Path(recipe))
+        check_selection(surface, selection, out or surface.settings.datasets / selection.name)
+        return
+    chosen = datasets.recipe(recipe)
+    folder = out or surface.settings.datasets / chosen.name
+    _identical(surface, f"recipe {chosen.name!r}", chosen.name, folder, datasets.check(chosen, folder))
 
 
 def _identical(surface: Surface, what: str, name: str, folder: Path, differences: list[datasets.Difference]) -> None:
@@ -126,39 +106,17 @@ def _identical(surface: Surface, what: str, name: str, folder: Path, differences
     surface.emit({"name": name, "identical": True, "dir": str(folder)}, f"{folder}: identical to the byte")
 
 
-def derive(surface: Surface, selection: datasets.Selection, folder: Path) -> Manifest:
-    """Make the selection's dataset; parents that are built-in recipes are built first."""
-    with _pools(surface, selection) as pools, surface.progress(f"selecting {selection.name}") as update:
-        return datasets.derive(selection, pools, folder, lambda done, total: update(done, total, "traces"))
-
-
 def check_selection(surface: Surface, selection: datasets.Selection, folder: Path) -> None:
-    with _pools(surface, selection) as pools, surface.progress(f"selecting {selection.name} again") as update:
-        found = datasets.derive_again(selection, pools, folder, lambda done, total: update(done, total, "traces"))
+    with pools(surface, selection) as parents, surface.progress(f"selecting {selection.name} again") as update:
+        found = datasets.derive_again(selection, parents, folder, lambda done, total: update(done, total, "traces"))
     _identical(surface, f"selection {selection.name!r}", selection.name, folder, found)
-
-
-@contextmanager
-def _pools(surface: Surface, selection: datasets.Selection) -> Iterator[list[datasets.Pool]]:
-    """The parents; "stored" is what the database holds at this moment."""
-    names = {wanted: wanted.partition("@")[0] for wanted in selection.select.parents}
-    with ExitStack() as stack:
-        connection = None
-        if datasets.STORED in names.values():
-            connection = stack.enter_context(store.open_store(surface.settings).reading())
-        yield [
-            datasets.stored_pool(connection, wanted)
-            if connection is not None and name == datasets.STORED
-            else datasets.pool(obtain(surface, name), wanted)
-            for wanted, name in names.items()
-        ]
 
 
 @command(group)
 def ingest(
     surface: Surface,
     file: Annotated[Path, typer.Argument(help="JSON lines, a JSON array, CSV or Parquet.")],
-    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}.")] = "auto",
+    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}, or a plug-in's.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the dataset (default: from the file's name).")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad lines out instead of storing nothing.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Traces with a wrong step or answer count as bad lines.")] = False,
@@ -166,21 +124,9 @@ def ingest(
     licence: Annotated[str, typer.Option(help="Licence of the data, kept in the manifest.")] = "unknown",
 ) -> None:
     """Make a dataset of a file. Strict: if any line is bad, every bad line is listed and nothing is stored."""
-    opened = store.open_store(surface.settings)
-    with surface.progress("reading") as update:
-        made = datasets.ingest(
-            file,
-            surface.settings.datasets,
-            opened,
-            name=name,
-            format=format,
-            skip_bad=skip_bad,
-            check=check,
-            rejects=rejects,
-            licence=licence,
-            update=lambda count: update(count, 0, f"{count} rows"),
-        )
-    index_words(surface, opened)
+    made = building.ingest(
+        surface, file, name=name, format=format, skip_bad=skip_bad, check=check, rejects=rejects, licence=licence
+    )
     folder = surface.settings.datasets / made.manifest.name
     surface.emit({**made.report(), **summary(made.manifest, folder)}, _ingested_text(made, folder))
 

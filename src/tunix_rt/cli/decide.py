@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from tunix_rt import comparisons, evals, values
+from tunix_rt import comparisons, evals
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, interval, percent, table
 from tunix_rt.comparisons import Baseline, Board, Filters, baselines, boards, gates, locks
 from tunix_rt.evals.looks import Counted
+from tunix_rt.workbench import deciding
 
 group = noun("baselines", "Evaluations that candidates have to hold against, by name.")
 Margin = Annotated[float, typer.Option(min=0.0, max=1.0, help="How much worse still passes: 0.05 is five points.")]
@@ -110,10 +111,7 @@ def gate(
     out: Annotated[Path | None, typer.Option(help="Folder for gate.md and gate.json (default: <home>/gates/...).")] = None,
 ) -> None:
     """May the candidate go out? Exit code 0 pass, 1 fail, 3 inconclusive; leaves one page of Markdown and one JSON."""
-    made = comparisons.judge(surface.settings, candidate, baseline, margin, metric=metric, alpha=alpha, seed=seed)
-    folder = out or surface.settings.home / "gates" / f"{made.candidate}-{made.criterion_digest[:12]}"
-    values.write_bytes(folder / "gate.md", comparisons.page(made).encode())
-    values.write_json(folder / "gate.json", made.model_dump(mode="json"))
+    made, folder = deciding.gate(surface, candidate, baseline, margin, metric=metric, alpha=alpha, seed=seed, out=out)
     surface.emit({**made.model_dump(mode="json"), "dir": str(folder)}, f"{comparisons.page(made)}\nfolder {folder}")
     raise typer.Exit(gates.EXIT_CODES[made.decision])
 

@@ -14,10 +14,11 @@ from tunix_rt.cli import evals, train
 from tunix_rt.cli import study as studying
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, size
-from tunix_rt.cli.data import obtain
 from tunix_rt.comparisons import Comparison, Evaluation, Example
 from tunix_rt.evidence import Manifest
 from tunix_rt.runs import Trained
+from tunix_rt.workbench import evaluating, training
+from tunix_rt.workbench.building import obtain
 
 VERSIONS = ("tunix-rt", "google-tunix", "jax", "flax", "qwix")
 QUICK_ITEMS = 60
@@ -78,12 +79,12 @@ def _do(surface: Surface, clock: Clock, quick: bool) -> Outcome:
     with clock.part("build and check the datasets"):
         _no_leak(surface, trainset, evalset)
     with clock.part("evaluate the base model"):
-        base = evals.evaluation(surface, config.model, None, evalset, limit=limit)
+        base = evaluating.evaluation(surface, config.model, None, evalset, limit=limit)
     with clock.part("fine-tune"):
-        run = train.train_run(surface, config, trainset)
+        run = training.train_run(surface, config, trainset)
         surface.say(train.describe(run))
     with clock.part("evaluate the tuned model"):
-        tuned = evals.evaluation(surface, config.model, run, evalset, limit=limit)
+        tuned = evaluating.evaluation(surface, config.model, run, evalset, limit=limit)
     with clock.part("compare, pack and verify"):
         before, after = comparisons.load(base), comparisons.load(tuned)
         compared = comparisons.compare(before, after)

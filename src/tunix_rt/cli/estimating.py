@@ -4,10 +4,10 @@ from typing import Any
 
 from tunix_rt import jobs, models, runs, values
 from tunix_rt.cli.console import Surface, percent, size
-from tunix_rt.cli.following import remaining
 from tunix_rt.jobs import EstimateJob
 from tunix_rt.launchers import local
 from tunix_rt.runs import TrainSpec
+from tunix_rt.workbench.following import remaining
 from tunix_rt.worker import work
 
 

@@ -1,21 +1,18 @@
 """`tunix-rt eval` and `tunix-rt compare`: how good a model is, and whether another is better."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tunix_rt import comparisons, evals, models, runs, values
-from tunix_rt.cli import following, foreground, registering
+from tunix_rt import comparisons, evals, values
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, interval, percent, table
-from tunix_rt.cli.data import obtain
 from tunix_rt.comparisons import Block, Comparison, Evaluation, OverSeeds, Row
 from tunix_rt.evals.looks import counted
-from tunix_rt.jobs import INSTRUCTIONS, Device, Drawn
-from tunix_rt.runs import RESUMABLE, Posed, Trained
+from tunix_rt.jobs import Device, Drawn
 from tunix_rt.scoring import ReplyFormat
+from tunix_rt.workbench import evaluating
 
 
 @command(app, "eval")
@@ -37,18 +34,15 @@ def evaluate(
     device: Annotated[Device, typer.Option(help="Where to run; refused if absent.")] = "auto",
 ) -> None:
     """Answer every item of an evaluation set and score the answers. `evals attempts` reads several samples of an item."""
-    run = None if what in models.known(surface.settings) else registering.trained(surface, what)
-    if run is not None and (like or form):
-        raise typer.BadParameter("a run is asked as it was trained", param_hint="--like" if like else "--format")
     if like is not None and form is not None:
         raise typer.BadParameter("the run says in which format", param_hint="--format")
     drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "samples": samples, "seed": seed}
-    folder = evaluation(
+    folder = evaluating.evaluate(
         surface,
-        run.model if run else what,
-        run,
+        what,
         on,
-        posed=_posed(registering.trained(surface, like) if like else run, form),
+        like=like,
+        form=form,
         limit=limit,
         max_new_tokens=max_new_tokens,
         device=device,
@@ -56,55 +50,6 @@ def evaluate(
     )
     summary = values.read_json(folder / "summary.json")
     surface.emit({**summary, "dir": str(folder)}, f"{describe(summary)}\n  folder {folder}")
-
-
-def evaluation(
-    surface: Surface,
-    model: str,
-    run: Trained | None,
-    evalset: str,
-    *,
-    posed: Posed | None = None,
-    limit: int | None = None,
-    max_new_tokens: int = 160,
-    device: Device = "auto",
-    drawn: Drawn = Drawn(),  # noqa: B008  # frozen
-) -> Path:
-    """The folder of the evaluation, made now unless the same question was answered before. `posed` is as the run was
-    trained, unless it is given."""
-    items = obtain(surface, evalset)
-    base = models.prepare(surface.settings, model, surface.say)
-    form, instruction = posed or _posed(run)
-    asked = evals.question(
-        base,
-        items,
-        run=run,
-        format=form,
-        instruction=instruction,
-        limit=limit,
-        max_new_tokens=max_new_tokens,
-        device=device,
-        drawn=drawn,
-    )
-    what, folder = "tuned model" if run else "base model", surface.settings.evals / asked.evaluation_id
-    if (folder / "summary.json").is_file():
-        surface.say(f"evaluation of the {what} on {evalset} is there already: {folder}")
-        return folder
-    surface.say(f"evaluating the {what} on {evalset} ({limit or items.manifest.count} items)")
-    evals.prepare(surface.settings, asked, folder, Path(run.dir) if run else None)
-    with foreground.ledger(surface) as opened:
-        with opened.unit_of_work() as connection:
-            queued = runs.submit(connection, asked)
-            if queued.state in RESUMABLE:
-                runs.resume(connection, queued.run_id)
-        with following.generating(surface, folder, what) as follow:
-            foreground.finish(surface, opened, queued.run_id, follow)
-    return folder
-
-
-def _posed(run: Trained | None, form: ReplyFormat | None = None) -> Posed:
-    """As the run was trained; a base model in the format, with the format's own instruction."""
-    return runs.posed(run) if run else Posed(form or "numbered", INSTRUCTIONS[form or "numbered"])
 
 
 def describe(summary: dict[str, Any]) -> str:

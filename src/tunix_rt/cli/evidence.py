@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from tunix_rt import evidence
-from tunix_rt.cli import foreground
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, size
 from tunix_rt.evidence import Report, Sample
 from tunix_rt.jobs import Device
+from tunix_rt.workbench import proving
 
 group = noun("evidence", "Bundles that a stranger can verify.")
 
@@ -25,9 +25,7 @@ def pack(
     ] = None,
 ) -> None:
     """Pack a run, its data, both evaluations and their comparison into one deterministic zip."""
-    found = foreground.trained(surface, run)
-    target = out or surface.settings.evidence / f"{found.run_id}.zip"
-    manifest = evidence.pack_run(surface.settings, found, target, sign)
+    manifest, target = proving.pack(surface, run, out, sign)
     data = {**manifest.model_dump(mode="json"), "bundle": str(target.absolute()), "bytes": target.stat().st_size}
     surface.emit(
         data, f"{target}: {size(target.stat().st_size)}, {len(manifest.files)} files, root {manifest.merkle_root[:12]}"

@@ -7,8 +7,9 @@ import typer
 from tunix_rt import datasets, traces
 from tunix_rt.cli.app import command
 from tunix_rt.cli.console import Surface, percent, table
-from tunix_rt.cli.data import RecipeArgument, group, obtain
+from tunix_rt.cli.data import RecipeArgument, group
 from tunix_rt.traces import Trace
+from tunix_rt.workbench.building import obtain
 
 Name = Annotated[str, typer.Argument(help="Dataset; a built-in recipe of that name is built if needed.")]
 

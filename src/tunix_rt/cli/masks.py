@@ -9,9 +9,9 @@ from rich.text import Text
 from tunix_rt import jobs, models, recipes, values
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.console import Surface, percent
-from tunix_rt.cli.data import obtain
 from tunix_rt.jobs import Inputs, MaskJob
 from tunix_rt.launchers import local
+from tunix_rt.workbench.building import obtain
 
 
 @command(app, "masks")

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunix_rt import errors, evals, jobs, models, runs, values
-from tunix_rt.cli import configuring, following
 from tunix_rt.cli.console import Surface
-from tunix_rt.cli.data import obtain
 from tunix_rt.jobs import Device, Inputs, Mesh, TrainConfig
 from tunix_rt.launchers import local
 from tunix_rt.runs import TrainSpec
 from tunix_rt.submission import Measured, Plan
+from tunix_rt.workbench import following, training
+from tunix_rt.workbench.building import obtain
 from tunix_rt.worker import work
 
 
@@ -58,7 +58,7 @@ def measure(surface: Surface, asked: Asked, steps: int, items: int) -> Measured:
 
 
 def _train(surface: Surface, asked: Asked, steps: int, folder: Path) -> Trained:
-    spec = configuring.spec(surface, asked.config, asked.dataset, asked.device, Mesh(), steps)
+    spec = training.spec(surface, asked.config, asked.dataset, asked.device, Mesh(), steps)
     resolved = runs.resolve(surface.settings, spec)
     assert isinstance(resolved, TrainSpec)
     inputs = work.training_inputs(surface.settings, resolved, surface.settings.models / asked.config.model)

@@ -15,6 +15,7 @@ from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
 from tunix_rt.runs import Trained, exports
 from tunix_rt.runs.exports import UNKNOWN, Quality
+from tunix_rt.workbench import registered
 
 Form = Literal["merged", "safetensors", "adapter", "gguf"]
 Matrices = Literal["float32", "float16"]
@@ -61,7 +62,7 @@ def show(
     ],
 ) -> None:
     """A base model's facts and checksums, after verifying every file; or a registered version and the way back to its data."""
-    if name not in models.known(surface.settings) and registering.registered(surface, name):
+    if name not in models.known(surface.settings) and registered.registered(surface, name):
         return registering.emit(surface, name)
     models.require(surface.settings, name)
     if not (surface.settings.models / name / "manifest.json").exists():
@@ -81,7 +82,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Folder to write (default: exports/RUN-FORM in the workspace).")] = None,
 ) -> None:
     """Write what a run made as a folder that transformers, PEFT or llama.cpp loads, with a card of its facts."""
-    found = registering.trained(surface, run)
+    found = registered.trained(surface, run)
     form: ExportForm = "merged" if to == "safetensors" else to
     target = out or surface.settings.home / "exports" / f"{found.run_id}-{form}"
     files = exported(surface, found, form, target, dtype=dtype)

@@ -8,8 +8,9 @@ import typer
 from tunix_rt import datasets, traces, values
 from tunix_rt.cli.app import command
 from tunix_rt.cli.console import Surface
-from tunix_rt.cli.data import group, obtain
+from tunix_rt.cli.data import group
 from tunix_rt.datasets import Proof
+from tunix_rt.workbench.building import obtain
 
 
 @command(group)

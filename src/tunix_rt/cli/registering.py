@@ -1,67 +1,11 @@
-"""What commands say of registered models, and how they take one where they take a run."""
+"""What commands say of registered models."""
 
-import os
-import pwd
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from tunix_rt import errors, models, registry
-from tunix_rt.cli import foreground
+from tunix_rt import registry
 from tunix_rt.cli.console import Surface, size, table
-from tunix_rt.launchers import local
 from tunix_rt.registry import Entry, Happening, Link
-from tunix_rt.runs import Trained, exports
-from tunix_rt.values import fits
-
-
-def who() -> str:
-    """The account that a command runs under: what it registers is kept under this name."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name[:64]
-    except KeyError:
-        return f"uid {os.getuid()}"
-
-
-def registered(surface: Surface, what: str) -> Entry | None:
-    """The version that is named so; None when nothing is registered under such a name."""
-    name = what.partition("@")[0]
-    if not fits(registry.NAME, name):
-        return None
-    with foreground.ledger(surface) as opened, opened.reading() as connection:
-        return registry.get(connection, what) if registry.is_known(connection, name) else None
-
-
-def trained(surface: Surface, what: str) -> Trained:
-    """A finished run by id or folder, or a registered version as if it were one."""
-    try:
-        return foreground.trained(surface, what)
-    except errors.NotFound:
-        entry = registered(surface, what)
-        if entry is None:
-            raise
-    return registry.as_run(surface.settings, entry)
-
-
-def as_base(surface: Surface, what: str) -> str:
-    """The name of a base model: `what` itself, or the one that a registered version is made into, once, by merging."""
-    entry = None if what in models.known(surface.settings) else registered(surface, what)
-    if entry is None:
-        return what
-    name, source = f"{entry.name}-v{entry.version}", f"registered {entry.reference} {entry.digest[:16]}"
-    if name in models.known(surface.settings):
-        there = models.prepare(surface.settings, name)
-        if there.manifest.source == source:
-            return name
-    run = registry.as_run(surface.settings, entry)
-    base, job = models.prepare(surface.settings, run.model, surface.say), exports.job_of(run, "merged")
-    with tempfile.TemporaryDirectory(dir=surface.settings.home, prefix=".export-") as folder:
-        work = Path(folder)
-        exports.prepare(surface.settings, run, job, work)
-        local.run(work)
-        exports.publish(run, job, base, work / "export", work / "out")
-        models.fetch(surface.settings, str(work / "out"), name=name, source=source, say=surface.say)
-    return name
+from tunix_rt.workbench import foreground
 
 
 def emit(surface: Surface, reference: str) -> None:

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from tunix_rt import comparisons, errors, registry
-from tunix_rt.cli import foreground, registering
+from tunix_rt import errors, registry
+from tunix_rt.cli import registering
 from tunix_rt.cli.app import command
 from tunix_rt.cli.console import Surface, size
 from tunix_rt.cli.decide import Alpha, Margin, MetricName, Seed
 from tunix_rt.cli.models import group
 from tunix_rt.registry import CHAMPION, Criterion
-from tunix_rt.runs import Trained
+from tunix_rt.workbench import foreground, registered
 
 Reference = Annotated[
     str,
@@ -44,26 +44,13 @@ def promote(
     """Make a finished run a version of a registered model, through a gate. The same run again is the same version."""
     if gate is not None and baseline is not None:
         raise typer.BadParameter("a gate.json names its own baseline", param_hint="--baseline")
-    found = foreground.trained(surface, run)
     criterion = None
     if baseline is not None:
         criterion = Criterion(baseline=baseline, margin=margin, metric=metric, alpha=alpha, seed=seed, evaluation=evaluation)
-    decided = _decided(surface, found, criterion, gate)
-    admission = registry.admit(surface.settings, found, decided, reason, forced=force)
-    content = registry.keep(surface.settings, found)
-    with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
-        made, new = registry.record(
-            connection, surface.settings, name, content, admission, who=registering.who(), reason=reason, alias=alias
-        )
+    made, new = registered.promote(surface, run, name, criterion=criterion, gate=gate, forced=force, reason=reason, alias=alias)
     told = f"{made.reference} {'made' if new else 'is there already'}: {registering.standing(made)}"
     named = f"\n  {', '.join(made.aliases)} of {name}" if made.aliases else ""
     surface.emit({**made.document(), "new": new}, f"{told}{named}")
-
-
-def _decided(surface: Surface, run: Trained, criterion: Criterion | None, gate: Path | None) -> comparisons.Gate | None:
-    if gate is not None:
-        return registry.read_gate(surface.settings, run, gate)
-    return registry.decide(surface.settings, run, criterion) if criterion else None
 
 
 @command(group)
@@ -93,7 +80,7 @@ def alias(
 ) -> None:
     """Let an alias name a version; where it was before is kept."""
     with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
-        made = registry.move(connection, version, alias, who=registering.who(), reason=reason)
+        made = registry.move(connection, version, alias, who=registered.who(), reason=reason)
     surface.emit(made.document(), f"{alias} of {made.name} is version {made.version}")
 
 
@@ -106,7 +93,7 @@ def rollback(
 ) -> None:
     """Let an alias name the version that it named before."""
     with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
-        made = registry.roll_back(connection, name, alias, who=registering.who(), reason=reason)
+        made = registry.roll_back(connection, name, alias, who=registered.who(), reason=reason)
     surface.emit(made.document(), f"{alias} of {made.name} is version {made.version} again")
 
 

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tunix_rt import errors, runs, values
-from tunix_rt.cli import configuring, foreground
+from tunix_rt.cli import configuring
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, table
 from tunix_rt.launchers.ray import Ray
 from tunix_rt.logs import to_stderr
 from tunix_rt.runs import Run, Spec, State, TrainSpec
+from tunix_rt.workbench import foreground
 from tunix_rt.worker import Worker
 
 group = noun("runs", "Runs of this workspace: queued, running and ended.")

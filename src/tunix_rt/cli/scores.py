@@ -9,10 +9,10 @@ from tunix_rt import evals, traces
 from tunix_rt.cli import judging
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, interval, percent, table
-from tunix_rt.cli.data import obtain
 from tunix_rt.evals import Checked, Contamination, Rescored, Wanted, imports
 from tunix_rt.jobs import Device
 from tunix_rt.scoring import scorers
+from tunix_rt.workbench.building import obtain
 
 group = noun("evals", "Evaluations and evaluation sets, looked at closely; nothing is generated.")
 Evaluation = Annotated[str, typer.Argument(metavar="EVAL", help="Evaluation id or folder.")]
@@ -23,7 +23,9 @@ Metric = Annotated[str, typer.Option(help="strict, lenient, or a scorer this eva
 def rescore(
     surface: Surface,
     evaluation: Evaluation,
-    scorer: Annotated[str, typer.Option(help=f"One of: {', '.join(scorers.NAMES)}. A judge needs --judge-model.")],
+    scorer: Annotated[
+        str, typer.Option(help=f"One of: {', '.join(scorers.NAMES)}, or a plug-in's. A judge needs --judge-model.")
+    ],
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the scorer; repeatable.")] = None,
     judge_model: Annotated[
         str | None,
@@ -65,6 +67,7 @@ def describe(made: Rescored) -> str:
         f"  {made.n} items: {made.correct} correct, {made.wrong} wrong, {made.unparseable} unparseable, "
         f"{made.truncated} truncated; {made.skipped} left out, {made.refused} beyond the limits",
     ]
+    lines += [f"  scorer of the plug-in {made.plugin}"] if made.plugin else []
     if made.scorer == scorers.JUDGE:
         return "\n".join([*lines, *judging.described(made)])
     lines += [f"  {name.replace('_', ' ')}: {_shown(value)}" for name, value in made.measures.items()]

@@ -7,15 +7,14 @@ from typing import Annotated
 import typer
 
 from tunix_rt import datasets, errors, evals, evidence, models, studies, traces, values
-from tunix_rt.cli import evals as evaluating
-from tunix_rt.cli import train
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
-from tunix_rt.cli.data import derive, obtain
 from tunix_rt.reports import studies as telling
 from tunix_rt.runs import Trained
 from tunix_rt.scoring import scorers
 from tunix_rt.studies import BASE, Cell, Question, Study
+from tunix_rt.workbench import evaluating, training
+from tunix_rt.workbench.building import derive, obtain
 
 group = noun("study", "Ways to train compared, with seeds, under a locked plan.")
 NameArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study that ships, or a TOML file.")]
@@ -118,7 +117,7 @@ def _finish(surface: Surface, study: Study, arm: str, seed: int | None) -> None:
 
 def _train(surface: Surface, study: Study, arm: str, seed: int) -> Trained:
     asked = studies.asked(study, arm, seed)
-    trained = train.train_spec(surface, asked, dedup_key=studies.dedup_key(study, arm, seed))
+    trained = training.train_spec(surface, asked, dedup_key=studies.dedup_key(study, arm, seed))
     if trained.steps != study.config.steps:
         raise errors.Invalid(
             f"arm {arm!r} ended after {trained.steps} of {study.config.steps} steps: too little data; raise its 'epochs'.",

@@ -7,15 +7,16 @@ from typing import Annotated, Literal
 import typer
 
 from tunix_rt import datasets, evidence, jobs, models, recipes, submission, values
-from tunix_rt.cli import configuring, foreground, measuring
+from tunix_rt.cli import configuring, measuring
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.configuring import Options
 from tunix_rt.cli.console import Surface, size, table
-from tunix_rt.cli.data import obtain
 from tunix_rt.cli.models import exported
 from tunix_rt.jobs import Device
 from tunix_rt.runs import exports
 from tunix_rt.submission import Accelerator, Data, Plan, Subject, hub, kaggle
+from tunix_rt.workbench import foreground
+from tunix_rt.workbench.building import obtain
 
 group = noun("submission", "A finished run for Kaggle, the Hub or MLflow; what a session has time for.")
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A finished run: id or folder.")]

@@ -9,11 +9,11 @@ import typer
 from tunix_rt import errors, formats, store
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
-from tunix_rt.cli.indexing import index_words
 from tunix_rt.cli.look import show as told
 from tunix_rt.formats import Bad
 from tunix_rt.traces import Trace, stored, waiting
 from tunix_rt.traces.stored import Entry, Page
+from tunix_rt.workbench.indexing import index_words
 
 group = noun("traces", "Traces kept in the workspace's database.")
 After = Annotated[str | None, typer.Option(help="Continue after this cursor: the 'next' of the page before.")]
@@ -24,7 +24,7 @@ Limit = Annotated[int, typer.Option(min=1, max=stored.LARGEST_PAGE, help="How ma
 def add(
     surface: Surface,
     file: Annotated[Path, typer.Argument(help="Traces in any format that `data ingest` reads.")],
-    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}.")] = "auto",
+    format: Annotated[str, typer.Option(help=f"One of: auto, {', '.join(formats.IMPORTS)}, or a plug-in's.")] = "auto",
 ) -> None:
     """Keep the traces of a file. If any line is bad, every bad line is listed and nothing is kept."""
     reader = formats.Reader(file, None if format == "auto" else formats.named(format))

@@ -1,20 +1,19 @@
 """`tunix-rt train`: one training run in the foreground, through the same ledger as every other."""
 
 import statistics
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunix_rt import datasets, errors, models, runs
-from tunix_rt.cli import configuring, estimating, following, foreground, registering
+from tunix_rt import models
+from tunix_rt.cli import configuring, estimating
 from tunix_rt.cli.app import app, command
 from tunix_rt.cli.configuring import Options
 from tunix_rt.cli.console import Surface, size
-from tunix_rt.jobs import Device, Dtype, Lora, Mesh, Remat, TooLong, TrainConfig
-from tunix_rt.runs import RESUMABLE, Run, Trained, TrainSpec
-from tunix_rt.store import Store
+from tunix_rt.jobs import Device, Dtype, Remat, TooLong
+from tunix_rt.runs import Trained, TrainSpec
+from tunix_rt.workbench import registered, training
 
 
 @command(app, "train")
@@ -47,24 +46,26 @@ def train(
     ] = None,
 ) -> None:
     """Fine-tune a model on a dataset, in the foreground."""
-    model = model and registering.as_base(surface, model)
+    model = model and registered.as_base(surface, model)
     options = Options(config, tuple(dataset or ()), model, memory, dtype, remat, too_long, validate_on, eval_every, patience)
     timeout = max_hours * 3600 if max_hours is not None else None
     if resume is not None:
         _refuse_with_resume(device=device != "auto", mesh=mesh, smoke_steps=smoke_steps, seeds=seeds, dry_run=dry_run)
-        trained = resume_run(surface, resume, output, options, timeout)
+        trained = training.resume_run(
+            surface, resume, output, agree=lambda run: configuring.agree(run, options), timeout=timeout
+        )
         return surface.emit(trained.model_dump(mode="json"), describe(trained))
     chosen = configuring.config(surface, options)
     models.require(surface.settings, chosen.model)
     first, placed = configuring.first_dataset(chosen, options), configuring.mesh(mesh)
     if output is not None and not dry_run:
-        vacant(output)
-    asked = configuring.spec(surface, chosen, first, device, placed, smoke_steps)
+        training.vacant(output)
+    asked = training.spec(surface, chosen, first, device, placed, smoke_steps)
     if dry_run:
         return estimating.estimate(surface, asked)
     if seeds is not None:
         return train_seeds(surface, asked, configuring.seeds(seeds), output=output, timeout=timeout)
-    trained = train_spec(surface, asked, output=output, timeout=timeout)
+    trained = training.train_spec(surface, asked, output=output, timeout=timeout)
     return surface.emit(trained.model_dump(mode="json"), describe(trained))
 
 
@@ -74,51 +75,12 @@ def _refuse_with_resume(**given: object) -> None:
             raise typer.BadParameter("a run is resumed as it was asked", param_hint=f"--{name.replace('_', '-')}")
 
 
-def train_run(surface: Surface, config: TrainConfig, dataset: str) -> Trained:
-    """Train on one dataset, with everything else as the config has it."""
-    return train_spec(surface, configuring.spec(surface, config, dataset, "auto", Mesh(), None))
-
-
-def train_spec(
-    surface: Surface,
-    asked: TrainSpec,
-    *,
-    output: Path | None = None,
-    timeout: float | None = None,
-    dedup_key: str | None = None,
-) -> Trained:
-    """Prepare what the run needs, train, and show it happening. A run that the ledger knows under `dedup_key` is gone on with,
-    or is taken as it is when it has completed."""
-    config = asked.config
-    models.prepare(surface.settings, config.model, surface.say)
-    resolved = runs.resolve(surface.settings, asked)
-    if output is not None:
-        writable(output)
-    with foreground.ledger(surface) as opened:
-        with opened.unit_of_work() as connection:
-            run = runs.submit(connection, resolved, timeout=timeout, folder=output, dedup_key=dedup_key)
-            if run.state in RESUMABLE:
-                run = runs.resume(connection, run.run_id, timeout=timeout)
-        if run.state == "completed":
-            return runs.load(run.dir(surface.settings))
-        tuning = config.tuning.method if config.tuning.method == "full" else f"LoRA rank {config.tuning.rank}"
-        if isinstance(config.tuning, Lora) and config.tuning.quantize != "none":
-            tuning += f" on {config.tuning.quantize} weights"
-        names = [stage.dataset for stage in config.stages] or [asked.dataset]
-        count = sum(datasets.manifest(surface.settings, name).count for name in names)
-        surface.say(
-            f"training {config.model} ({tuning}) on {', then '.join(names)}: {count} traces, seed {config.seed}, "
-            f"in {run.dir(surface.settings)}"
-        )
-        return _follow(surface, opened, run)
-
-
 def train_seeds(
     surface: Surface, asked: TrainSpec, seeds: tuple[int, ...], *, output: Path | None, timeout: float | None
 ) -> None:
     """One run after another, each with its seed, and how far apart they ended."""
     made = [
-        train_spec(surface, one, output=output / f"seed-{one.config.seed}" if output else None, timeout=timeout)
+        training.train_spec(surface, one, output=output / f"seed-{one.config.seed}" if output else None, timeout=timeout)
         for one in configuring.seeded(asked, seeds)
     ]
     losses = [run.loss for run in made]
@@ -129,56 +91,6 @@ def train_seeds(
     }
     spread = f"group {made[0].group}: {len(made)} seeds, last loss {min(losses):.4f} to {max(losses):.4f}"
     surface.emit(data, "\n".join([*map(describe, made), spread]))
-
-
-def resume_run(surface: Surface, name: str, output: Path | None, options: Options, timeout: float | None) -> Trained:
-    """Queue another attempt of a run, named by id or as the latest that can be resumed, and follow it.
-
-    What the options say has to be what the run was asked; only its time limit may be another.
-    """
-    with foreground.ledger(surface) as opened:
-        with opened.unit_of_work() as connection:
-            found = runs.get(connection, latest(opened, output) if name == "latest" else name)
-            configuring.agree(found, options)
-            run = runs.resume(connection, found.run_id, timeout=timeout)
-        surface.say(f"resuming run {run.run_id} in {run.dir(surface.settings)}")
-        return _follow(surface, opened, run)
-
-
-def latest(opened: Store, output: Path | None) -> str:
-    """The newest training run that ended without completing; in the folder `output` if one is named."""
-    with opened.reading() as connection:
-        found = runs.listed(connection, kind="train", limit=1000).data
-    for run in found:
-        if run.state in RESUMABLE and (output is None or run.folder == str(output.absolute())):
-            return run.run_id
-    where = f" in {output}" if output else ""
-    raise errors.NotFound(f"no training run{where} that ended without completing; `tunix-rt runs list` shows what there is.")
-
-
-def _follow(surface: Surface, opened: Store, run: Run) -> Trained:
-    folder = run.dir(surface.settings)
-    with following.training(surface, folder) as follow:
-        foreground.finish(surface, opened, run.run_id, follow)
-    return runs.load(folder)
-
-
-def vacant(folder: Path) -> None:
-    """Raise `errors.Conflict` when there is something in the folder."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise errors.Conflict(
-            f"{folder} is not empty; name a new folder for a new run, or go on with --resume latest.", dir=str(folder)
-        )
-
-
-def writable(folder: Path) -> None:
-    """Make the folder, or raise `errors.Failed` before a run is in the ledger that could write nothing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise errors.Failed(f"cannot write to {folder}: {error.strerror}; name another folder.", dir=str(folder)) from error
 
 
 def describe(run: Trained) -> str:

@@ -30,16 +30,18 @@ class Scores(NamedTuple):
 
 
 def direction(metric: str) -> Direction:
-    if metric not in METRICS:
-        raise errors.NotFound(f"no metric {metric!r}.{errors.nearest(metric, METRICS)}", metric=metric)
-    return METRICS[metric]
+    if metric in METRICS:
+        return METRICS[metric]
+    if metric in scorers.names():  # of a plug-in
+        return "higher_is_better"
+    raise errors.NotFound(f"no metric {metric!r}.{errors.nearest(metric, {*METRICS, *scorers.names()})}", metric=metric)
 
 
 def scores(folder: Path, metric: str) -> Scores:
     """`strict`, `lenient`: right or not. `unparseable`, `truncated`: ended so. `tokens`: of the most that were allowed. Else
     the marks of the scorer of that name, which has to have scored the evaluation before."""
     direction(metric)
-    if metric in scorers.NAMES or metric in ("strict", "lenient"):
+    if metric in scorers.names() or metric in ("strict", "lenient"):
         marks = scorecards.marks(folder, metric)
         return Scores(metric, {mark.item: mark.value for mark in marks}, {mark.item: mark.group for mark in marks})
     evaluation = load(folder)

@@ -137,11 +137,12 @@ def _origin(manifest: Manifest) -> str:
     if recipe.written:
         return f"Written by hand, in `{recipe.written.file}` with sha256 `{recipe.written.sha256}`. {again}"
     versions = ", ".join(f"{name}@{version}" for name, version in manifest.generators.items())
+    brought = "".join(f" Some are of the plug-in {name} {version}." for name, version in (manifest.plugins or {}).items())
     side = "one canonical prompt in eight belongs to evaluation sets for ever"
     return (
         f"Generated from recipe `{recipe.name}` version {recipe.version}, seed {recipe.seed}, digest `{recipe.digest}`. "
         f"{again}\n\n"
-        f"Generators: {versions}.\n\n"
+        f"Generators: {versions}.{brought}\n\n"
         f"All prompts lie on the {recipe.split} side of a fixed partition: {side}."
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunix_rt import errors, tasks
+from tunix_rt import errors, plugins, tasks
 from tunix_rt.datasets import cards, reviews
 from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.generation import rows
@@ -139,8 +139,10 @@ def _nowhere(_written: bytes) -> None:
 
 def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Manifest:
     used: dict[str, int] = {}
+    brought: dict[str, str] = {}
     for mix in recipe.mixes.values():
         used |= {name: tasks.get(name).version for name in mix.tasks}
+        brought |= [plugins.package(tasks.PLUGINS, name) for name in mix.tasks if name not in tasks.CATALOGUE]
         used |= {name: TRANSFORMS[name].version for name in mix.transforms}
         used |= {"review": reviews.VERSION} if mix.review else {}
     return Manifest(
@@ -155,6 +157,7 @@ def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Ma
         recipe=recipe,
         recipe_digest=recipe.digest,
         generators=used,
+        plugins=brought or None,
         composition=counted.composition,
         statistics=counted.figures,
         files={DATA: data_sha256},

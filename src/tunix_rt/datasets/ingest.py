@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 
 import orjson
 
-from tunix_rt import checking, errors, formats
+from tunix_rt import checking, errors, formats, plugins
 from tunix_rt.datasets.figures import Tally
 from tunix_rt.datasets.manifests import DATA, Manifest, Source
 from tunix_rt.datasets.staging import own_name, staging, store
@@ -233,6 +233,7 @@ def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Man
         schema_version=TRACE_VERSION,
         source=source,
         generators={},
+        plugins=None if form.name in formats.IMPORTS else dict([plugins.package(formats.PLUGINS, form.name)]),
         composition=counted.composition,
         statistics=counted.figures,
         files={DATA: data_sha256},

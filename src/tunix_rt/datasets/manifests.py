@@ -41,7 +41,8 @@ class Parent(Value):
 
 
 class Manifest(Value):
-    """`digest` names the dataset; `merkle_root` is over the trace ids in file order; `generators` are name -> version.
+    """`digest` names the dataset; `merkle_root` is over the trace ids in file order; `generators` are name -> version,
+    `plugins` package -> version of the plug-ins that were used, where there were any.
 
     A dataset comes either from a `recipe`, with its seed and generators, or from a `source`, or by a `selection` from its
     `parents`; then `dropped` counts, by code, the traces that are listed in rejects.jsonl.
@@ -63,6 +64,7 @@ class Manifest(Value):
     parents: tuple[Parent, ...] | None = None
     dropped: dict[str, int] | None = None
     generators: dict[str, int]
+    plugins: dict[str, str] | None = None
     composition: Composition
     statistics: Figures
     files: dict[Name, str]

@@ -205,7 +205,7 @@ def largest_remainder(total: int, weights: Mapping[K, int]) -> dict[K, int]:
 
 def _known(recipe: Recipe, mix: Part) -> None:
     """Checked here and not in the value, so that a dataset made by a task since retired can still be opened."""
-    for kind, wanted, known in (("task", mix.tasks, tasks.CATALOGUE), ("transform", mix.transforms, TRANSFORMS)):
+    for kind, wanted, known in (("task", mix.tasks, tasks.names()), ("transform", mix.transforms, TRANSFORMS)):
         for name in wanted:
             if name not in known:
                 text = f"recipe {recipe.name!r}: no {kind} {name!r}.{errors.nearest(name, known)}"

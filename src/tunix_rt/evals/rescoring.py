@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunix_rt import datasets, errors, jobs, statistics, traces, values
+from tunix_rt import datasets, errors, jobs, plugins, statistics, traces, values
 from tunix_rt.jobs import GenerateJob
 from tunix_rt.scoring import Prediction, ReplyFormat, limited
-from tunix_rt.scoring.scorers import STORED, Case, Judge, Scored, Scorer
+from tunix_rt.scoring.scorers import NAMES, PLUGINS, STORED, Case, Judge, Scored, Scorer
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value
@@ -25,6 +25,8 @@ class Rescored(Value):
     """`skipped` items are none of this scorer's business; `refused` ones could not be graded within the limits. `unjudged`
     items got no verdict of a judge: they have no mark, and n does not count them.
 
+    `plugin` is the package that brings the scorer, with its version, None for one of ours.
+
     `accuracy` is correct of n, with the Wilson interval; `ci95_clustered` clusters by template group. `measures` are the
     scorer's own: for steps see `_steps`.
     """
@@ -32,6 +34,7 @@ class Rescored(Value):
     evaluation_id: str
     scorer: str
     scorer_digest: str
+    plugin: str | None = None
     n: int
     skipped: int
     refused: int
@@ -164,6 +167,7 @@ def summarise(folder: Path, scorer: Scorer | Judge, rows: Sequence[Scored], *, s
         evaluation_id=str(values.read_json(folder / "summary.json")["evaluation_id"]),
         scorer=scorer.name,
         scorer_digest=digest(scorer),
+        plugin=None if scorer.name in NAMES else " ".join(plugins.package(PLUGINS, scorer.name)),
         n=len(rows),
         skipped=skipped,
         refused=sum("grading" in row.details for row in rows),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tunix_rt import datasets, errors, jobs, models, recipes, values
+from tunix_rt import datasets, errors, jobs, models, plugins, recipes, tasks, values
 from tunix_rt.datasets import Pool, Recipe, Selection
 from tunix_rt.evidence.contents import DATASET_FILES, REJECTS, Items
 from tunix_rt.evidence.recompute import Bundle
@@ -35,6 +35,7 @@ def rederive(bundle: Bundle, settings: Settings) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="tunix-rt-verify-") as place:
         for folder, items in {**bundle.facts.trained_on, "evalset": bundle.facts.evalset}.items():
             about = f"{folder} made again from its recipe: every byte of {items.manifest.name} and its manifest"
+            about += "".join(f", by the plug-in {name} {version}" for name, version in (items.manifest.plugins or {}).items())
             _note(out, about, partial(_rebuilt, bundle, folder, items, Path(place) / folder))
         about = "the training set tokenised again: the mask digest is the run's"
         _note(out, about, partial(_masks, bundle, settings, Path(place)))
@@ -57,6 +58,7 @@ def _rebuilt(bundle: Bundle, folder: str, items: Items, place: Path) -> Iterator
     manifest = items.manifest
     if manifest.source is not None:
         raise Unavailable(f"{folder}: {manifest.name} was read from the file {manifest.source.file!r}, which is not here")
+    _plugged(folder, manifest)
     if manifest.recipe is not None:
         recipe = _with_written_items(manifest.recipe)
         if datasets.plan(recipe).size != len(items.traces):
@@ -71,6 +73,21 @@ def _rebuilt(bundle: Bundle, folder: str, items: Items, place: Path) -> Iterator
         yield f"{folder}/manifest.json is not the one its recipe gives: {manifest.digest[:12]}, made again {made.digest[:12]}"
     if (place / "dataset.jsonl").read_bytes() != bundle.members[f"{folder}/dataset.jsonl"]:
         yield f"{folder}/dataset.jsonl is not what its recipe makes: the bytes differ"
+
+
+def _plugged(folder: str, manifest: datasets.Manifest) -> None:
+    """Raise Unavailable unless every plug-in that made the dataset is here in its version, and the manifest names it."""
+    for name, version in (manifest.plugins or {}).items():
+        here = plugins.installed(name)
+        if here != version:
+            lacking = "which is not here" if here is None else f"of which {here} is here"
+            raise Unavailable(f"{folder}: {manifest.name} was made with the plug-in {name} {version}, {lacking}")
+    for task in {task for mix in (manifest.recipe.mixes if manifest.recipe else {}).values() for task in mix.tasks}:
+        if task in tasks.CATALOGUE:
+            continue
+        brings = plugins.package(tasks.PLUGINS, task).name if task in tasks.names() else None
+        if brings not in (manifest.plugins or {}):
+            raise Unavailable(f"{folder}: {manifest.name} has the task {task!r}, of no plug-in that its manifest names")
 
 
 def _with_written_items(recipe: Recipe) -> Recipe:

@@ -6,8 +6,9 @@ and field, and what a trace has no place for is kept in its meta. Writing is pro
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
-from tunix_rt import errors
+from tunix_rt import errors, plugins
 from tunix_rt.formats import chat, feedback, instruct, langfuse, maths, own, telemetry
 from tunix_rt.formats.containers import Bad, Numbered, Rows, bad
 from tunix_rt.formats.core import BadFile, BadRow, Format, Origin, Reply, Row, to_trace
@@ -18,21 +19,37 @@ IMPORTS: dict[str, Format] = {
     form.name: form for group in (own, telemetry, langfuse, feedback, chat, maths, instruct) for form in group.FORMATS
 }
 
+PLUGINS: Literal["tunix_rt.formats"] = "tunix_rt.formats"
+
 __all__ = [
-    "IMPORTS", "Bad", "BadFile", "BadRow", "Format", "Numbered", "Origin", "Reader", "Reply", "Row", "Rows",
-    "detect", "named", "to_trace",
+    "IMPORTS", "PLUGINS", "Bad", "BadFile", "BadRow", "Format", "Numbered", "Origin", "Reader", "Reply", "Row", "Rows",
+    "detect", "named", "names", "to_trace",
 ]  # fmt: skip
+
+
+def names() -> tuple[str, ...]:
+    """Every import format that can be asked for, those of plug-ins last."""
+    return (*IMPORTS, *plugins.names(PLUGINS, IMPORTS))
 
 
 def named(name: str) -> Format:
     """The import format of that name."""
-    if name not in IMPORTS:
-        raise errors.NotFound(f"no import format {name!r}.{errors.nearest(name, IMPORTS)}", format=name)
-    return IMPORTS[name]
+    if name in IMPORTS:
+        return IMPORTS[name]
+    if name not in (known := names()):
+        raise errors.NotFound(f"no import format {name!r}.{errors.nearest(name, known)}", format=name)
+    form: Format = plugins.load(PLUGINS, name, lambda made: _unfit(made, name))
+    return form
+
+
+def _unfit(made: Any, name: str) -> str | None:
+    if not isinstance(made, Format):
+        return f"it is {type(made).__name__!r}, not a tunix_rt.formats.Format"
+    return None if made.name == name else f"its format calls itself {made.name!r}"
 
 
 def detect(row: Row) -> Format | None:
-    """The first format that knows the row's keys."""
+    """The first built-in format that knows the row's keys: a plug-in's is used where it is named, and nowhere else."""
     return next((form for form in IMPORTS.values() if form.detect(row)), None)
 
 

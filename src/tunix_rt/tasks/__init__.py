@@ -4,9 +4,9 @@
 are its two halves, for streams that turn most candidates down and need no `Trace`; `problems` says what is wrong with one.
 """
 
-from typing import Any
+from typing import Any, Literal
 
-from tunix_rt import errors
+from tunix_rt import errors, plugins
 from tunix_rt.tasks import (
     ages,
     arithmetic,
@@ -38,7 +38,8 @@ from tunix_rt.tasks.transforms import TRANSFORMS, Transform
 from tunix_rt.traces import TRACE_VERSION, Trace
 
 __all__ = [
-    "CATALOGUE", "LEVELS", "TRANSFORMS", "Draft", "Section", "Task", "Transform", "draft", "get", "item", "line", "problems",
+    "CATALOGUE", "LEVELS", "PLUGINS", "TRANSFORMS", "Draft", "Section", "Task", "Transform", "draft", "get", "item", "line",
+    "names", "problems",
 ]  # fmt: skip
 
 _MODULES = (
@@ -68,11 +69,31 @@ _MODULES = (
 CATALOGUE: dict[str, Task] = {module.TASK.name: module.TASK for module in _MODULES}
 
 
+PLUGINS: Literal["tunix_rt.tasks"] = "tunix_rt.tasks"
+
+
+def names() -> tuple[str, ...]:
+    """Every task that can be asked for, those of plug-ins last."""
+    return (*CATALOGUE, *plugins.names(PLUGINS, CATALOGUE))
+
+
 def get(name: str) -> Task:
-    try:
+    if name in CATALOGUE:
         return CATALOGUE[name]
-    except KeyError:
-        raise errors.NotFound(f"no task {name!r}.{errors.nearest(name, CATALOGUE)}", task=name) from None
+    if name not in (known := names()):
+        raise errors.NotFound(f"no task {name!r}.{errors.nearest(name, known)}", task=name)
+    task: Task = plugins.load(PLUGINS, name, lambda made: _unfit(made, name))
+    return task
+
+
+def _unfit(made: Any, name: str) -> str | None:
+    if not isinstance(made, Task):
+        return f"it is {type(made).__name__!r}, not a tunix_rt.tasks.Task"
+    if made.name != name:
+        return f"its task calls itself {made.name!r}"
+    if not made.forms or len(made.capacity) != len(LEVELS):
+        return f"it needs forms, and a capacity for each of the levels {LEVELS}"
+    return None
 
 
 def item(task: Task, level: int, seed: int, k: int, transform: str | None = None) -> Trace:

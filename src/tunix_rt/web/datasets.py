@@ -192,6 +192,8 @@ def _lineage(manifest: Manifest) -> Iterable[str]:
         yield f"Recipe digest {str(manifest.recipe_digest)[:16]}."
         if manifest.generators:
             yield "Generators: " + ", ".join(f"{name} v{version}" for name, version in manifest.generators.items()) + "."
+    for name, version in (manifest.plugins or {}).items():
+        yield f"Made with the plug-in {name} {version}."
     if source := manifest.source:
         yield f"Read from {source.file} ({source.format}), sha256 {source.sha256[:16]}."
         yield (

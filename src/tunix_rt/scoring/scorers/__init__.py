@@ -4,11 +4,11 @@
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 
-from tunix_rt import errors
+from tunix_rt import errors, plugins
 from tunix_rt.scoring.scorers.choice import Choice
 from tunix_rt.scoring.scorers.core import Case, Scored
 from tunix_rt.scoring.scorers.detection import Detection
@@ -19,6 +19,7 @@ from tunix_rt.scoring.scorers.length import Length
 from tunix_rt.scoring.scorers.numeric import Numeric
 from tunix_rt.scoring.scorers.patterns import Regex
 from tunix_rt.scoring.scorers.stepwise import Steps
+from tunix_rt.values import Value
 
 Scorer = Annotated[Exact | Numeric | Choice | Regex | Steps | Form | Length | Detection, Field(discriminator="name")]
 KINDS: dict[
@@ -34,19 +35,52 @@ KINDS: dict[
     "length": Length,
     "detection": Detection,
 }
-ADAPTER: TypeAdapter[Scorer] = TypeAdapter(Scorer)
-STORED: TypeAdapter[Scorer | Judge] = TypeAdapter(Annotated[Scorer | Judge, Field(discriminator="name")])
 JUDGE = "judge"
 NAMES = (*KINDS, JUDGE)
+PLUGINS: Literal["tunix_rt.scorers"] = "tunix_rt.scorers"
+
+
+def names() -> tuple[str, ...]:
+    """Every scorer that can be asked for, those of plug-ins last."""
+    return (*NAMES, *plugins.names(PLUGINS, NAMES))
+
+
+def _plugged(name: str) -> Any:
+    """The class of a plug-in's scorer."""
+    if name not in (known := names()):
+        raise errors.NotFound(f"no scorer {name!r}.{errors.nearest(name, known)}", scorer=name)
+    return plugins.load(PLUGINS, name, lambda made: _unfit(made, name))
+
+
+def _unfit(made: Any, name: str) -> str | None:
+    if not (isinstance(made, type) and issubclass(made, Value)):
+        return "it is no class that extends tunix_rt.values.Value"
+    if missing := [each for each in ("applies", "score") if not callable(getattr(made, each, None))]:
+        return f"its scorer has no {missing[0]!r}"
+    default = {each: field.default for each, field in made.model_fields.items()}
+    if default.get("name") != name or not isinstance(default.get("version"), int):
+        return f"its scorer needs the fields name, by default {name!r}, and version, a number"
+    return None
+
+
+def _read(data: Any, built_in: ValidatorFunctionWrapHandler) -> Any:
+    name = data.get("name") if isinstance(data, dict) else None
+    return built_in(data) if not isinstance(name, str) or name in NAMES else _plugged(name).model_validate(data)
+
+
+ADAPTER: TypeAdapter[Scorer] = TypeAdapter(Annotated[Scorer, WrapValidator(_read)])
+STORED: TypeAdapter[Scorer | Judge] = TypeAdapter(
+    Annotated[Annotated[Scorer | Judge, Field(discriminator="name")], WrapValidator(_read)]
+)
 
 __all__ = [
-    "ADAPTER", "JUDGE", "KINDS", "NAMES", "STORED", "Case", "Choice", "Detection", "Exact", "Form", "Judge", "Length",
-    "Numeric", "Regex", "Scored", "Scorer", "Steps", "named",
+    "ADAPTER", "JUDGE", "KINDS", "NAMES", "PLUGINS", "STORED", "Case", "Choice", "Detection", "Exact", "Form", "Judge",
+    "Length", "Numeric", "Regex", "Scored", "Scorer", "Steps", "named", "names",
 ]  # fmt: skip
 
 
 def named(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
     """The scorer of that name with these options; text is read as the option's type. Invalid names the option."""
-    if name not in KINDS:
-        raise errors.NotFound(f"no scorer {name!r}.{errors.nearest(name, KINDS)}", scorer=name)
-    return KINDS[name].parse({**(options or {}), "name": name}, source=f"scorer {name!r}")
+    kind: Any = KINDS[name] if name in KINDS else _plugged(name)
+    made: Scorer = kind.parse({**(options or {}), "name": name}, source=f"scorer {name!r}")
+    return made

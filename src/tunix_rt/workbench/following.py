@@ -1,11 +1,12 @@
 """What a person sees while the engine works: its phases as lines, its steps as a bar."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tunix_rt.cli.console import Surface, Tail
+from tunix_rt.workbench.desk import Desk
 
 PHASES = {
     "loading": "loading the model",
@@ -15,12 +16,30 @@ PHASES = {
 }
 
 
+class Tail:
+    """Reads the complete new lines of a growing JSONL file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def new(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
+
+
 @contextmanager
-def training(surface: Surface, attempt: Path) -> Iterator[Callable[[], None]]:
+def training(desk: Desk, attempt: Path) -> Iterator[Callable[[], None]]:
     """Yields the callback that a launcher calls while the engine trains in `attempt`."""
     plan = Plan(attempt, "steps")
     metrics = Tail(attempt / "metrics.jsonl")
-    with surface.progress("train") as update:
+    with desk.progress("train") as update:
 
         def follow() -> None:
             plan.read()
@@ -28,7 +47,7 @@ def training(surface: Surface, attempt: Path) -> Iterator[Callable[[], None]]:
                 plan.done = line["step"]
                 plan.note = describe(line)
             if plan.news:
-                surface.say(f"  {plan.news.pop()}")
+                desk.say(f"  {plan.news.pop()}")
             update(plan.done, plan.total, plan.note)
 
         yield follow
@@ -54,11 +73,11 @@ def remaining(seconds: float) -> str:
 
 
 @contextmanager
-def generating(surface: Surface, folder: Path, what: str) -> Iterator[Callable[[], None]]:
+def generating(desk: Desk, folder: Path, what: str) -> Iterator[Callable[[], None]]:
     """Yields the callback that a launcher calls while the engine answers an evaluation set in `folder`."""
     plan = Plan(folder, "items")
     rows = Tail(folder / "generations.jsonl")
-    with surface.progress(what) as update:
+    with desk.progress(what) as update:
 
         def follow() -> None:
             plan.read()

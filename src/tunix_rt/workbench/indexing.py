@@ -1,15 +1,15 @@
 """The words of traces that a command has brought, made quick to search before it ends."""
 
-from tunix_rt.cli.console import Surface
 from tunix_rt.store import Store
 from tunix_rt.traces import searching
+from tunix_rt.workbench.desk import Desk
 
 
-def index_words(surface: Surface, opened: Store) -> None:
+def index_words(desk: Desk, opened: Store) -> None:
     """Make what came in a large batch quick to search, which PostgreSQL does apart from storing it."""
     with opened.reading() as connection:
         waiting = searching.unindexed(connection)
-    with surface.progress("indexing words") as update:
+    with desk.progress("indexing words") as update:
         done = 0
         while done < waiting:
             with opened.unit_of_work() as connection:
