@@ -1,7 +1,7 @@
 """A Ray cluster of one machine: real processes, ended by their numbers, and looked for until there are none.
 
-`ray stop` would end the clusters of everybody. What Ray starts inherits a mark in its environment; what writes its title over
-that is in the process group of `ray start`.
+`ray stop` would end everybody's clusters. What Ray starts inherits a mark in its environment instead; what writes its title
+over that is in the process group of `ray start`.
 """
 
 import os

@@ -160,6 +160,17 @@ def test_cancelling_ends_the_whole_tree(cluster: Cluster, prepared: Callable[...
 
 
 @on_a_cluster
+def test_a_job_that_somebody_stops_in_ray_ends_as_told_to_go(cluster: Cluster, prepared: Callable[..., Handle]) -> None:
+    launcher, handle = Ray(cluster.address), prepared("hang")
+    launcher.launch(handle)
+    until(lambda: (handle.folder / "events.jsonl").exists())
+    httpx.post(f"{cluster.address}/api/jobs/{handle.run_id}-a1/stop", timeout=30).raise_for_status()
+    until(lambda: launcher.poll(handle) == "exited", 15.0)
+    assert launcher.exit(handle).reason == "sigterm"
+    assert tree(handle) == []
+
+
+@on_a_cluster
 def test_what_the_cluster_has_no_place_for_fails_with_a_reason_and_can_be_cancelled(
     cluster: Cluster, workplace: tuple[Settings, Store]
 ) -> None:
@@ -245,6 +256,19 @@ def test_an_attempt_that_has_begun_is_not_taken_back(prepared: Callable[..., Han
     until(lambda: launcher.poll(handle) == "exited")
     assert launcher.exit(handle).reason == "cancelled"
     assert local._SHIMS.pop().wait(10) == 0
+
+
+def test_a_run_is_adopted_only_by_its_own_kind_of_launcher(workplace: tuple[Settings, Store]) -> None:
+    _, opened = workplace
+    run = submit(opened)
+    with opened.unit_of_work() as connection:
+        assert runs.claim(connection, "dead", lease=-1.0, launcher="ray")
+        assert not runs.waiting(connection)
+        assert runs.claim(connection, "beside it") is None
+        assert runs.waiting(connection, launcher="ray")
+        adopted = runs.claim(connection, "heir", launcher="ray")
+    assert adopted is not None
+    assert (adopted.run_id, adopted.attempt) == (run.run_id, 1)
 
 
 def test_a_worker_does_not_start_without_a_cluster(tmp_path: Path) -> None:
