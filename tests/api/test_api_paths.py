@@ -35,16 +35,17 @@ FILLED = {
 }
 CLAIM = {"op": "multiply", "args": ["3", "4"], "result": "12"}
 CLAIMING = TRACE | {"steps": [TRACE["steps"][0] | {"claims": [CLAIM]}]}
-CONFIG = {"name": "n", "model": "tiny", "tuning": {"method": "lora"}}
+CONFIG = {"name": "n", "model": "tiny", "tuning": {"method": "lora", "quantize": "int8"}}
 CURRICULUM = CONFIG | {
     "stages": [{"dataset": "tiny-sums"}],
     "validation": {"dataset": "tiny-sums-eval", "keep": "best"},
     "compute": {"dtype": "float32", "remat": "none"},
     "too_long": "refuse",
+    "format": "numbered",
 }
 EVALUATE = {"evalset": "tiny-sums-eval", "evalset_digest": "ab" * 32}
 SHARES = {"arithmetic": {"count": 1}}
-PART = {"tasks": SHARES, "label": {"section": "s"}, "forms": "all"}
+PART = {"tasks": SHARES, "label": {"section": "s"}, "forms": "all", "review": "find"}
 WRITTEN = {"file": "items.jsonl", "sha256": "ab" * 32, "folder": "data"}
 RECIPE = {"name": "n", "version": 1, "seed": 1, "split": "train", "description": "d", "licence": "l", "forms": "all"}
 GATE = {"run_id": FILLED["run_id"], "baseline": "main"}
