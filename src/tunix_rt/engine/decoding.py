@@ -68,7 +68,7 @@ class Decoder:
         self,
         model: nnx.Module,
         stops: Sequence[int],
-        sampling: Sampling = Sampling(),  # noqa: B008  # frozen
+        sampling: Sampling = Sampling(),
         ended: Callable[[list[int]], bool] | None = None,
     ) -> None:
         self._config: Any = model.config

@@ -59,7 +59,7 @@ def address(text: str, key: SecretStr | None) -> str:
     return text.rstrip("/")
 
 
-def asking(judge: Judge, key: SecretStr | None, connection: Connection = Connection()) -> Generate:  # noqa: B008  # immutable
+def asking(judge: Judge, key: SecretStr | None, connection: Connection = Connection()) -> Generate:
     """Ask the judge's endpoint, several questions at once; what was received is noted before an error is raised."""
     assert judge.endpoint is not None
 

@@ -26,7 +26,7 @@ def question(
     max_new_tokens: int = GenerateJob.model_fields["max_new_tokens"].default,
     limit: int | None = None,
     device: Device = "auto",
-    drawn: Drawn = Drawn(),  # noqa: B008  # frozen
+    drawn: Drawn = Drawn(),
 ) -> EvalSpec:
     """The evaluation of a base model, or of the run tuned from it, on `evalset`."""
     return EvalSpec(

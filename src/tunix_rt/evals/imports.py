@@ -252,7 +252,7 @@ def _write(
 ) -> None:
     values.write_json(folder / SOURCE, source)
     values.write_jsonl(folder / "items.jsonl", (one.item.model_dump(mode="json", exclude_defaults=True) for one in found))
-    values.write_jsonl(folder / "theirs.jsonl", ({"item": one.item.id, "scores": one.attempt.scores} for one in found))
+    values.write_jsonl(folder / "theirs.jsonl", ({"item": one.item.id, "scores": dict(one.attempt.scores)} for one in found))
     for name, lines in rows.items():
         values.write_jsonl(folder / name, (line.model_dump(mode="json") for line in lines))
     values.write_jsonl(folder / "generations.jsonl", _generations(found))

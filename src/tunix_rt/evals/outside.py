@@ -1,7 +1,8 @@
 """What an outside evaluation's log holds for us, whatever wrote it: see `inspect_logs` and `lm_eval_logs`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tunix_rt.scoring import Finish
@@ -14,7 +15,7 @@ class Attempt(NamedTuple):
     finish: Finish | None = None
     tokens: int | None = None
     prompt_tokens: int | None = None
-    scores: dict[str, Any] = {}  # noqa: RUF012  # never changed
+    scores: Mapping[str, Any] = MappingProxyType({})
     error: str | None = None
 
 

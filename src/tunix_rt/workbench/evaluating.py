@@ -21,7 +21,7 @@ def evaluate(
     limit: int | None = None,
     max_new_tokens: int = 160,
     device: Device = "auto",
-    drawn: Drawn = Drawn(),  # noqa: B008  # frozen
+    drawn: Drawn = Drawn(),
 ) -> Path:
     """The folder of the evaluation of a run, a registered model or a base model. A base model is asked in the format `form`,
     or as the run `like` was trained; a run is asked as it was trained, and says so when told otherwise."""
@@ -56,7 +56,7 @@ def evaluation(
     limit: int | None = None,
     max_new_tokens: int = 160,
     device: Device = "auto",
-    drawn: Drawn = Drawn(),  # noqa: B008  # frozen
+    drawn: Drawn = Drawn(),
 ) -> Path:
     """The folder of the evaluation, made now unless the same question was answered before. `posed` is as the run was
     trained, unless it is given."""

@@ -99,7 +99,7 @@ class Workspace:
         format: ReplyFormat | None = None,
         limit: int | None = None,
         max_new_tokens: int = 160,
-        drawn: Drawn = Drawn(),  # noqa: B008  # frozen
+        drawn: Drawn = Drawn(),
         device: Device = "auto",
     ) -> Evaluation:
         """`eval`: the answers of a run, a registered model or a base model to an evaluation set, scored."""
