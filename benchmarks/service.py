@@ -65,7 +65,7 @@ def fill(settings: Settings, count: int) -> None:
 
 class Client:
     def __init__(self, settings: Settings) -> None:
-        port = int(serving.announced(settings).rsplit(":", 1)[1])
+        port = int(serving.announced(settings).url.rsplit(":", 1)[1])
         self._connection = HTTPConnection("127.0.0.1", port)
         self._headers = {"Authorization": f"Bearer {access.read_owner_token(settings)}", "Content-Type": "application/json"}
 
@@ -176,7 +176,7 @@ def served(settings: Settings) -> Iterator[psutil.Process]:
     began = time.perf_counter()
     with (settings.home / "log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log, env=environment)
-    while not (settings.home / "serve.json").exists():
+    while not any((settings.home / serving.FOLDER).glob("*.json")):
         assert process.poll() is None, (settings.home / "log").read_text()
         time.sleep(0.01)
     Client(settings).ask("GET", "/healthz")

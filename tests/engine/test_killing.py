@@ -1,6 +1,7 @@
 """C1: a run killed twice with SIGKILL ends with the losses and the adapter of one that never was, to the bit."""
 
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tunix_rt.models import BaseModel
 
 STEPS = 14
 """Long enough for two kills while it trains and saves."""
-TRIALS = 20
+TRIALS, GPU_TRIALS = 20, 4
 
 
 @pytest.fixture(scope="module")
@@ -105,4 +106,22 @@ def test_two_kills_at_any_moment_change_nothing(job: Any, whole: Path, tmp_path:
         assert engines.end(folder) == 0, (folder / "log.txt").read_text()
         differ += outcome(folder) != outcome(whole)
     counted.record("resume-equals-uninterrupted", "C1", trials=TRIALS, kills=kills, steps=STEPS, runs_that_differ=differ)
+    assert differ == 0
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="there is no GPU")
+def test_two_kills_change_nothing_on_a_gpu(job: Any, tmp_path: Path) -> None:
+    asked = (job[0].model_copy(update={"device": "gpu"}), job[1])
+    whole, kills, differ = prepared(asked, tmp_path / "whole"), 0, 0
+    assert engines.end(whole) == 0, (whole / "log.txt").read_text()
+    for trial in range(GPU_TRIALS):
+        rng, folder = random.Random(2000 + trial), prepared(asked, tmp_path / f"killed{trial}")
+        kills += sum(kill_after_step(folder, step, rng.uniform(0, 0.05)) for step in (3, 8))
+        assert engines.end(folder) == 0, (folder / "log.txt").read_text()
+        differ += outcome(folder) != outcome(whole)
+    device = values.read_json(whole / "result.json")["device"]
+    figures = {"trials": GPU_TRIALS, "kills": kills, "steps": STEPS, "runs_that_differ": differ}
+    counted.record("resume-on-a-gpu", "C1", device=device, **figures)
+    assert kills > GPU_TRIALS
     assert differ == 0

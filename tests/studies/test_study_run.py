@@ -31,9 +31,13 @@ def surface(tmp_path_factory: pytest.TempPathFactory) -> Surface:
 
 @pytest.fixture(scope="module")
 def finished(surface: Surface, small: Study) -> Path:
-    """The study's folder, after it was run to its end, a run's note was lost, and it was run again."""
-    command.conduct(surface, small, None)
+    """The study's folder, after its seeds were run one by one, a run's note was lost, and it was run again."""
     folder = studies.folder(surface.settings, small)
+    command.conduct(surface, small, None, command.Share(seeds=(1,), adapters=False))
+    assert studies.missing(surface.settings, small) == ["ordered seed 2"]
+    assert not (folder / "study.md").exists()
+    command.conduct(surface, small, None, command.Share(arms=("ordered",), seeds=(2,)))
+    assert (folder / "study.md").exists()
     kept = values.read_json(folder / "cells" / "ordered-2.json")
     (folder / "cells" / "ordered-2.json").unlink()
     with pytest.raises(errors.Conflict, match="ordered seed 2"):
@@ -42,6 +46,15 @@ def finished(surface: Surface, small: Study) -> Path:
     again = values.read_json(folder / "cells" / "ordered-2.json")
     assert {**again, "finished_at": 0} == {**kept, "finished_at": 0}
     return folder
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [(command.Share(arms=("orderd",)), "no arm 'orderd'.*ordered"), (command.Share(seeds=(7,)), "no seed 7; it has 1, 2")],
+)
+def test_a_share_names_what_the_study_has(small: Study, share: command.Share, told: str) -> None:
+    with pytest.raises(errors.Invalid, match=told):
+        share.of(small)
 
 
 @pytest.mark.usefixtures("finished")

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -22,10 +22,20 @@ OutOption = Annotated[Path | None, typer.Option(help="Folder for study.md, study
 
 
 @command(group)
-def run(surface: Surface, study: NameArgument, out: OutOption = None) -> None:
+def run(
+    surface: Surface,
+    study: NameArgument,
+    out: OutOption = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Only this arm (repeatable; 'base' is the model as it is).")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")] = None,
+    adapters: Annotated[bool, typer.Option(help="Whether bundles hold the adapters, about 20 MB each.")] = True,
+) -> None:
     """Lock the plan, train every arm with every seed, ask all of them the same, pack and verify, report. What is done already
-    is not done again."""
-    conduct(surface, studies.load(study), out)
+    is not done again.
+
+    With --arm or --seed several processes share a study, once the base model is finished; whichever is last reports.
+    """
+    conduct(surface, studies.load(study), out, Share(tuple(arm or ()), tuple(seed or ()), adapters))
 
 
 @command(group)
@@ -66,17 +76,44 @@ def _report(surface: Surface, study: Study, out: Path | None) -> None:
     surface.emit(made, f"report {place / 'study.md'}")
 
 
-def conduct(surface: Surface, study: Study, out: Path | None) -> None:
+class Share(NamedTuple):
+    """The part of a study that a process does: these arms with these seeds, all where it names none."""
+
+    arms: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    adapters: bool = True
+
+    def of(self, study: Study) -> list[tuple[str, int]]:
+        """(arm, seed) of its runs. `errors.Invalid` for one that the study does not have."""
+        for arm in self.arms:
+            if arm != BASE and arm not in study.arms:
+                raise errors.Invalid(f"study {study.name!r} has no arm {arm!r}.{errors.nearest(arm, [BASE, *study.arms])}")
+        for seed in self.seeds:
+            if seed not in study.seeds:
+                raise errors.Invalid(f"study {study.name!r} has no seed {seed}; it has {', '.join(map(str, study.seeds))}.")
+        pairs = study.pairs
+        return [one for one in pairs if one[0] in (self.arms or study.arms) and one[1] in (self.seeds or study.seeds)]
+
+
+WHOLE = Share()
+
+
+def conduct(surface: Surface, study: Study, out: Path | None, share: Share = WHOLE) -> None:
     """Everything, from the datasets to the report."""
+    pairs = share.of(study)
     models.prepare(surface.settings, study.config.model, surface.say)
     _build(surface, study)
     plan = studies.lock(surface.settings, study)
     surface.say(f"study {study.name} {plan.study_digest[:12]}: locked; {len(study.pairs)} runs of {study.config.steps} steps")
-    _finish(surface, study, BASE, None)
-    for number, (arm, seed) in enumerate(study.pairs, start=1):
-        surface.say(f"run {number} of {len(study.pairs)}: {arm}, seed {seed}")
-        _finish(surface, study, arm, seed)
-    _report(surface, study, out)
+    _finish(surface, study, BASE, None, adapters=False)
+    for number, (arm, seed) in enumerate(pairs, start=1):
+        surface.say(f"run {number} of {len(pairs)}: {arm}, seed {seed}")
+        _finish(surface, study, arm, seed, adapters=share.adapters)
+    left = studies.missing(surface.settings, study)
+    if left:
+        surface.emit({"missing": left}, f"missing: {', '.join(left)}")
+    else:
+        _report(surface, study, out)
 
 
 def _build(surface: Surface, study: Study) -> None:
@@ -94,13 +131,13 @@ def _build(surface: Surface, study: Study) -> None:
                 raise errors.Invalid(f"{found} prompts or problems of {evalset} are in {name}; the study would prove nothing.")
 
 
-def _finish(surface: Surface, study: Study, arm: str, seed: int | None) -> None:
+def _finish(surface: Surface, study: Study, arm: str, seed: int | None, *, adapters: bool) -> None:
     if studies.cell(surface.settings, study, arm, seed) is not None:
         surface.say(f"  {arm} is finished already")
         return
     trained = None if seed is None else _train(surface, study, arm, seed)
     answered = {name: _ask(surface, study, question, trained) for name, question in study.questions.items()}
-    bundles = {} if trained is None else _pack(surface, study, trained, answered)
+    bundles = {} if trained is None else _pack(surface, study, trained, answered, adapters=adapters)
     studies.keep(
         surface.settings,
         study,
@@ -141,15 +178,15 @@ def _ask(surface: Surface, study: Study, question: Question, trained: Trained | 
     return folder
 
 
-def _pack(surface: Surface, study: Study, trained: Trained, answered: dict[str, Path]) -> dict[str, str]:
-    """A verified bundle for every question; the adapter is in the first, the others name it."""
+def _pack(surface: Surface, study: Study, trained: Trained, answered: dict[str, Path], *, adapters: bool) -> dict[str, str]:
+    """A verified bundle for every question; the adapter is in the first if in any, the others name it."""
     base = studies.cell(surface.settings, study, BASE)
     assert base is not None, "the base model is asked first"
     made = {}
     for number, (name, folder) in enumerate(answered.items()):
         out = studies.folder(surface.settings, study) / "evidence" / f"{trained.name}-{trained.seed}-{name}.zip"
         before = evals.find(surface.settings, base.evaluations[name])
-        limit = 0 if number else evidence.ADAPTER_LIMIT
+        limit = 0 if number or not adapters else evidence.ADAPTER_LIMIT
         evidence.pack_compared(surface.settings, trained, before, folder, out, adapter_limit_bytes=limit)
         verdict = evidence.verify(out, 1)
         if not verdict.ok:

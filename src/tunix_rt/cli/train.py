@@ -95,6 +95,9 @@ def train_seeds(
 
 def describe(run: Trained) -> str:
     rate = f"{run.useful_tokens_per_second:.0f} useful tokens/s" if run.useful_tokens_per_second else "one step only"
+    memory = size(run.peak_memory_bytes)
+    if run.peak_device_memory_bytes is not None:
+        memory += f" and {size(run.peak_device_memory_bytes)} on the device"
     return "\n".join(
         (
             f"run {run.run_id} {run.state}: {run.steps} steps, loss {run.first_loss:.4f} -> {run.loss:.4f}",
@@ -104,7 +107,7 @@ def describe(run: Trained) -> str:
             *_held_out(run),
             *(f"  stage    {one.dataset}: {one.steps} steps, {one.examples} examples" for one in run.stages),
             *(f"  too long {count} traces {what}" for count, what in _cut(run) if count),
-            f"  cost     {run.seconds:.0f} s, {rate}, peak memory {size(run.peak_memory_bytes)}, on {run.device}",
+            f"  cost     {run.seconds:.0f} s, {rate}, peak memory {memory}, on {run.device}",
             f"  adapter  {run.adapter_digest[:12]}",
             f"  folder   {run.dir}",
         )

@@ -24,7 +24,11 @@ PLATFORMS: dict[Device, str | None] = {"auto": None, "cpu": "cpu", "gpu": "cuda"
 
 
 def use(device: Device, compile_cache: Path | None) -> None:
-    """Bind JAX to the asked kind of device, or raise `errors.Missing`; nothing falls back to another."""
+    """Bind JAX to the asked kind of device, or raise `errors.Missing`; nothing falls back to another.
+
+    On accelerators float32 products are float32: JAX would else round their inputs to TF32 (GPU) or bfloat16 (TPU).
+    `JAX_DEFAULT_MATMUL_PRECISION` set to another precision is kept, and recorded by `environment`.
+    """
     if PLATFORMS[device]:
         jax.config.update("jax_platforms", PLATFORMS[device])
     if compile_cache is not None:
@@ -37,6 +41,8 @@ def use(device: Device, compile_cache: Path | None) -> None:
             f"device {device!r} was asked for and JAX has none here; use --device cpu, or install jax for it.",
             device=device,
         ) from error
+    if jax.default_backend() != "cpu" and matmul_precision() is None:
+        jax.config.update("jax_default_matmul_precision", "float32")
 
 
 def environment() -> dict[str, Any]:
@@ -50,10 +56,17 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "device": name(),
         "devices": jax.device_count(),
+        "matmul_precision": matmul_precision(),
         "tunix_rt": metadata.version("tunix-rt"),
         "lock_digest": values.sha256(values.canonical(packages)),
         "packages": dict(sorted(packages.items())),
     }
+
+
+def matmul_precision() -> str | None:
+    """What JAX's products of float32 are computed in, where that was chosen; None is the device's own way."""
+    chosen: str | None = jax.config.values["jax_default_matmul_precision"]
+    return chosen
 
 
 def name() -> str:
@@ -65,6 +78,12 @@ def peak_memory() -> int:
     """Peak resident memory of this process in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_device_memory() -> int | None:
+    """Peak bytes that arrays and scratch held on the fullest device; None where a device is this process's own memory."""
+    told = [device.memory_stats() for device in jax.local_devices()]
+    return max((stats["peak_bytes_in_use"] for stats in told if stats), default=None)
 
 
 def matmul_flops(tokens: int, embed: int, hidden: int, dtype: jnp.dtype) -> float:

@@ -119,6 +119,7 @@ def _facts(run: MeasuredTrainer, job: TrainJob, material: Corpus, plan: Plan, ad
         "padding_share": _padding_share(done),
         "useful_tokens_per_second": run.rate(done),
         "peak_memory_bytes": devices.peak_memory(),
+        "peak_device_memory_bytes": devices.peak_device_memory(),
         "device": devices.name(),
         "rows": plan.batch.rows,
         "accumulation": plan.batch.accumulation,

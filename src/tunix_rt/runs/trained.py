@@ -70,6 +70,7 @@ class Trained(Value):
     best_step: int | None = None
     kept_step: int | None = None
     early_stopped: bool = False
+    peak_device_memory_bytes: int | None = None
 
 
 class Posed(NamedTuple):

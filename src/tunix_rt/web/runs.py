@@ -288,6 +288,7 @@ def _facts(run: Run) -> Sequence[tuple[str, str]]:
         ("trained_tokens", "Of them trained on"),
         ("padding_share", "Padding"),
         ("peak_memory_bytes", "Peak memory"),
+        ("peak_device_memory_bytes", "Peak memory of the device"),
         ("device", "Device"),
     ):
         value = (run.result or {}).get(key)
@@ -297,7 +298,7 @@ def _facts(run: Run) -> Sequence[tuple[str, str]]:
 
 
 def _shown(key: str, value: Any) -> str:
-    if key == "peak_memory_bytes":
+    if key.endswith("memory_bytes"):
         return wording.size(value)
     if key == "padding_share":
         return wording.percent(value)
