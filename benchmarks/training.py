@@ -1,7 +1,7 @@
 """Fine-tuning with LoRA: our step against Tunix's examples' and against PyTorch with PEFT.
 
     python benchmarks/training.py [--dataset dev-reasoning-v2] [--rounds 2] [--steps 6] [--curve 0]
-    python benchmarks/training.py --device gpu --dtype bfloat16 --shape CONFIG.json --scale 16 --steps 20
+    python benchmarks/training.py --device gpu --dtype bfloat16 --shape benchmarks/llama-1b.json --scale 8 --steps 20
 
 All see the same traces in the same order, the same LoRA, optimizer and schedule. `tunix` pads one trace a row to 256 tokens,
 8 rows a step, with the default loss. `peft` is a plain PyTorch loop: 8 traces a step, padded to the longest of them. `ours` is

@@ -72,6 +72,15 @@ def test_whatever_shares_the_batch_an_answer_is_the_same(model: Any, shared: int
     assert answers(Decoder(model, stops), asked, 24) == expected
 
 
+def test_one_shape_gives_the_same_answers_from_fewer_programs(model: Any) -> None:
+    asked = [request._replace(prompt=request.prompt * (1 + k % 5)) for k, request in enumerate(requests(30, shared=0))]
+    stops = [int(token) for token in range(3, 259, 13)]
+    one, many = (Decoder(model, stops, one_shape=chosen) for chosen in (True, False))
+    assert answers(one, asked, 24) == answers(many, asked, 24)
+    compiled = [sum(program._cache_size() for program in (made._join, made._run, made._shrink)) for made in (one, many)]
+    assert compiled[0] == 2 < compiled[1]
+
+
 def test_drawn_answers_depend_on_their_seed_and_on_nothing_else(model: Any) -> None:
     asked = requests(11, shared=20)
     decoder = Decoder(model, [2], DRAWN)

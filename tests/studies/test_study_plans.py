@@ -38,7 +38,8 @@ def test_the_study_that_ships_reads_and_trains_every_arm_alike() -> None:
     specs = [studies.asked(study, arm, seed) for arm, seed in study.pairs]
     assert {spec.config.steps for spec in specs} == {study.config.steps}
     assert {spec.config.batch.model_dump_json() for spec in specs} == {study.config.batch.model_dump_json()}
-    assert len({studies.dedup_key(study, arm, seed) for arm, seed in study.pairs}) == len(specs) == len(study.arms) * len(study.seeds)
+    keys = {studies.dedup_key(study, arm, seed) for arm, seed in study.pairs}
+    assert len(keys) == len(specs) == len(study.arms) * len(study.seeds)
 
 
 def test_a_round_of_all_arms_comes_before_the_next_seed(study: Study) -> None:

@@ -62,7 +62,11 @@ class State(NamedTuple):
 
 
 class Decoder:
-    """Answers requests with one model. `stops` are token ids; `ended` says of a row's tokens whether it is complete."""
+    """Answers requests with one model. `stops` are token ids; `ended` says of a row's tokens whether it is complete.
+
+    `one_shape` pads all prompts alike and keeps the batch as it is, so that only three programs are compiled: an accelerator
+    hardly notices padding, but each program costs it some 20 s (measured on an H200). That is the default where there is one.
+    """
 
     def __init__(
         self,
@@ -70,7 +74,10 @@ class Decoder:
         stops: Sequence[int],
         sampling: Sampling = Sampling(),
         ended: Callable[[list[int]], bool] | None = None,
+        *,
+        one_shape: bool | None = None,
     ) -> None:
+        self._one_shape = jax.default_backend() != "cpu" if one_shape is None else one_shape
         self._config: Any = model.config
         self._graph, self._weights = nnx.split(model)
         self._stops = jnp.array(sorted(set(stops)), jnp.int32)
@@ -86,6 +93,7 @@ class Decoder:
         waiting = sorted(range(len(requests)), key=lambda k: (len(requests[k].prompt), -k))  # the longest is taken first
         shared = self._shared([request.prompt for request in requests], size)
         size = min(size, len(requests))
+        widest = max(len(request.prompt) for request in requests) - len(shared) if self._one_shape else 0
         longest = max(len(request.prompt) + request.limit for request in requests)
         prefix = self._prefill(self._weights, jnp.array([shared], jnp.int32)) if shared else {}
         state = self._empty(size, -(-longest // MULTIPLE) * MULTIPLE, max(request.limit for request in requests))
@@ -99,8 +107,8 @@ class Decoder:
                 for row, k in zip(rows, taken, strict=True):
                     who[row] = k
                 joining = [requests[k] for k in taken]
-                state = self._join(self._weights, state, prefix, *_arrays(joining, rows, len(shared), group, len(who)))
-            floor = len(who) - min(group, len(waiting)) if waiting else _next_size(len(who))
+                state = self._join(self._weights, state, prefix, *_arrays(joining, rows, len(shared), group, len(who), widest))
+            floor = len(who) - min(group, len(waiting)) if waiting else self._next_size(len(who))
             state = self._run(self._weights, state, floor, LOOK if self._ended else np.iinfo(np.int32).max)
             state = self._collect(state, who, done)
             if not waiting:
@@ -125,7 +133,8 @@ class Decoder:
         number = jnp.zeros(size, jnp.int32)
         no = jnp.zeros(size, jnp.bool_)
         rows = Rows(number, number, number, number, jnp.zeros((size, longest), jnp.int32), no, no, number.astype(jnp.uint32))
-        return State(cache, jnp.zeros((), jnp.int32), jax.tree.map(jnp.copy, rows))  # a donated buffer is given once
+        state = State(cache, jnp.zeros((), jnp.int32), jax.tree.map(jnp.copy, rows))  # a donated buffer is given once
+        return jax.device_put(state, jax.devices()[0])  # bound to it as what a program returns is: else each compiles twice
 
     def _prefill_shared(self, weights: Any, tokens: jax.Array) -> Cache:
         _, cache = self._hidden(weights, tokens, {}, 0)
@@ -252,28 +261,30 @@ class Decoder:
     def _smaller(self, state: State, who: list[int | None]) -> tuple[State, list[int | None]]:
         """The rows still at work in a smaller batch, once they fit one."""
         kept = [row for row, k in enumerate(who) if k is not None]
-        size = _next_size(len(who))
+        size = self._next_size(len(who))
         if not kept or size == 0 or len(kept) > size:
             return state, who
         spare = [row for row in range(len(who)) if who[row] is None]
         rows = (kept + spare)[:size]
         return self._shrink(state, jnp.array(rows)), [who[row] for row in rows]
 
-
-def _next_size(size: int) -> int:
-    """A third of the batch; a small one is left as it is, for it costs more to compile than it saves."""
-    return size // 3 if size >= 3 * JOIN else 0
+    def _next_size(self, size: int) -> int:
+        """A third of the batch; a small one is left as it is, for it costs more to compile than it saves."""
+        return 0 if self._one_shape or size < 3 * JOIN else size // 3
 
 
 def _take(tree: Any, rows: jax.Array) -> Any:
     return jax.tree.map(lambda value: value[rows], tree)
 
 
-def _arrays(joining: list[Request], rows: list[int], start: int, group: int, beyond: int) -> Iterable[np.ndarray]:
-    """tokens, lengths, rows, limits and seeds of `group` rows; fillers repeat the first request in a row that is dropped."""
+def _arrays(joining: list[Request], rows: list[int], start: int, group: int, beyond: int, widest: int) -> Iterable[np.ndarray]:
+    """tokens, lengths, rows, limits and seeds of `group` rows; fillers repeat the first request in a row that is dropped.
+
+    Tokens are padded to `widest`, or to the longest of them if that is more.
+    """
     given = joining + joining[:1] * (group - len(joining))
     lengths = np.array([len(request.prompt) - start for request in given], np.int32)
-    tokens = np.zeros((group, -(-int(lengths.max()) // MULTIPLE) * MULTIPLE), np.int32)
+    tokens = np.zeros((group, -(-max(int(lengths.max()), widest) // MULTIPLE) * MULTIPLE), np.int32)
     for row, request in enumerate(given):
         tokens[row, : lengths[row]] = request.prompt[start:]
     places = np.array(rows + [beyond] * (group - len(rows)), np.int32)
