@@ -53,9 +53,8 @@ class Server:
             path.chmod(0o644)
             path.write_bytes(flipped(path.read_bytes()))
             return
-        bucket, _, prefix = settings.artifacts.removeprefix("s3://").partition("/")
-        place = {"Bucket": bucket, "Key": f"{prefix}/{artifacts.key(digest)}"}
-        self.client.put_object(**place, Body=flipped(self.client.get_object(**place)["Body"].read()))
+        there = place(settings, digest)
+        self.client.put_object(**there, Body=flipped(self.client.get_object(**there)["Body"].read()))
 
     def _user(self) -> dict[str, str]:
         users = self._service("iam", "nobody", "nothing")
@@ -67,6 +66,12 @@ class Server:
     def _service(self, name: str, key: str, secret: str) -> Any:
         keys = {"aws_access_key_id": key, "aws_secret_access_key": secret}
         return boto3.client(name, endpoint_url=self.endpoint, region_name="us-east-1", **keys)
+
+
+def place(settings: Settings, digest: str) -> dict[str, str]:
+    """Where the object lies, as other programs name it."""
+    bucket, _, prefix = str(settings.artifacts).removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": f"{prefix}/{artifacts.key(digest)}"}
 
 
 def flipped(data: bytes) -> bytes:
