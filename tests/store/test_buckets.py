@@ -70,6 +70,17 @@ def test_a_large_file_goes_in_parts_and_is_fetched_once_elsewhere(place: Setting
         there.verify(made.digest)
 
 
+def test_a_folder_moves_to_a_bucket_by_copying_its_files(place: Settings, s3_server: s3.Server) -> None:
+    folder = Folder(place.home / "artifacts")
+    made = [folder.put(io.BytesIO(text)) for text in (b"one", b"two")]
+    for one in made:
+        s3_server.client.upload_file(str(folder.path(one.digest)), *s3.place(place, one.digest).values())
+    files = open_artifacts(place)
+    assert list(files.digests()) == list(folder.digests())
+    for one in made:
+        files.verify(one.digest)
+
+
 def test_a_damaged_object_is_not_taken(place: Settings, s3_server: s3.Server) -> None:
     made = open_artifacts(place).put(io.BytesIO(b"content"))
     s3_server.damage(place, made.digest)
@@ -248,7 +259,7 @@ def test_an_address_that_is_none_is_refused_and_not_shown(home: Path) -> None:
 
 def test_without_the_library_the_command_that_brings_it_is_named(place: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(errors.Missing, match=r"pip install 'tunix-rt\[s3\]'"):
+    with pytest.raises(errors.Missing, match="pip install obstore"):
         open_artifacts(place)
 
 

@@ -50,7 +50,7 @@ class Bucket(Artifacts):
             self._s3: Any = importlib.import_module("obstore")
             stores: Any = importlib.import_module("obstore.store")
         except ModuleNotFoundError as error:
-            text = f"artifacts in {address!r} need the package obstore: python -m pip install 'tunix-rt[s3]'."
+            text = f"artifacts in {address!r} need the package obstore: python -m pip install obstore."
             raise errors.Missing(text, artifacts=address) from error
         with self._explained():
             self._store = stores.from_url(address, client_options=_CLIENT, retry_config=_RETRIES)
@@ -105,7 +105,8 @@ class Bucket(Artifacts):
         yield from sorted(self._listed())
 
     def collect(self, kept: Collection[str], grace: float = GRACE_SECONDS) -> list[str]:
-        """Age is the bucket's own reckoning. Parts of cut-off uploads are no objects: a rule of the bucket ends them."""
+        """Age is by the bucket's clock, since the upload began. Parts of cut-off uploads are no objects: a rule of the bucket
+        ends them."""
         self._cache.collect(kept, grace)
         removed = []
         with self._explained():
