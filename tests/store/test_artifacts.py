@@ -20,7 +20,7 @@ from tunix_rt.store import Store, artifacts, open_artifacts
 from tunix_rt.store.artifacts import Folder
 
 KILLS = {"folder": 12, "bucket": 6}
-ENOUGH = 3  # for the control, which every kill catches in the middle
+ENOUGH = 3  # for the control, which is killed once a part is there
 WRITER = """
 import io, sys, pathlib
 from tunix_rt import settings
@@ -39,12 +39,13 @@ IN_PIECES = """import hashlib, time
     {begin}
     for at in range(0, len(whole), {piece}):
         {write}
-        time.sleep(0.001)"""
+        print("a part", flush=True)
+        time.sleep(0.1)"""
 BROKEN = {
     "folder": IN_PIECES.format(
         begin="path = place.artifact_folder / name; path.parent.mkdir(parents=True, exist_ok=True); file = path.open('wb', 0)",
-        piece=65_536,
-        write="file.write(whole[at:at + 65_536])",
+        piece=1_000_000,
+        write="file.write(whole[at:at + 1_000_000])",
     ),
     "bucket": IN_PIECES.format(
         begin="import obstore; from obstore.store import from_url; there = from_url(place.artifacts, client_options=OPEN)",
@@ -100,7 +101,7 @@ def wrong_after_kills(settings: Settings, put: str, kills: int) -> int:
     for _ in range(kills):
         child = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ)
         assert child.stdout
-        child.stdout.readline()  # one is whole; the kill meets one of the next
+        child.stdout.readline()  # one is whole, or a part of the control's; the kill meets what comes next
         time.sleep(draw.random() * 0.1)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
