@@ -21,6 +21,7 @@ from tunix_rt.settings import Settings
 from tunix_rt.store import artifacts
 
 ALLOWED = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+ON_DISK = {"MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": "65536"}  # larger objects are files
 UNCHECKED = 3  # requests that make the user, before signatures are checked
 
 
@@ -90,7 +91,7 @@ def running() -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with tempfile.TemporaryDirectory(prefix="s3-") as folder, (Path(folder) / "log").open("wb") as log:
-        environ = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(UNCHECKED), "TMPDIR": folder}
+        environ = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(UNCHECKED), "TMPDIR": folder, **ON_DISK}
         process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         try:
             _wait(process, port, Path(log.name))

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-import counted
 import s3
 from test_cli import document, run
 from tunix_rt import errors, settings, store
@@ -152,8 +151,9 @@ def copied(place: Settings, source: Path, size: int) -> tuple[int, int]:
         file.truncate(size)
     environ = {**os.environ, "TUNIX_RT_ARTIFACTS": str(place.artifacts)}
     command = [sys.executable, "-c", COPY, place.home, source]
-    told = subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout.split()
-    fetched, peak, control = map(int, told)
+    done = subprocess.run(command, env=environ, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    fetched, peak, control = map(int, done.stdout.split())
     assert fetched == size
     return peak // 1024, control // 1024
 
@@ -161,13 +161,6 @@ def copied(place: Settings, source: Path, size: int) -> tuple[int, int]:
 def test_memory_does_not_grow_with_the_file(place: Settings, tmp_path: Path) -> None:
     peak, control = copied(place, tmp_path / "source", 120_000_000)
     assert peak < 80 < control
-
-
-@pytest.mark.long
-def test_a_file_of_more_than_two_gigabytes(place: Settings, tmp_path: Path) -> None:
-    peak, control = copied(place, tmp_path / "source", 2**31 + 4096)
-    counted.record("artifact-large-bucket", "D7", bytes=2**31 + 4096, peak_megabytes=peak, control_megabytes=control)
-    assert peak < 100 < control
 
 
 # ── what the command line says ──────────────────────────────────────────────────────────────────────────────────────

@@ -25,7 +25,7 @@ _PARTS = 9_000  # S3 takes 10,000 parts
 _AT_ONCE = 4
 _CLOCK = "incoming/clock"
 # Without TLS only where the endpoint says http:. No limit on a whole file, which may take hours; one on silence.
-_CLIENT = {"allow_http": True, "connect_timeout": "5s", "read_timeout": "60s", "timeout": "24h"}
+_CLIENT = {"allow_http": True, "connect_timeout": "5s", "read_timeout": "300s", "timeout": "24h"}
 _RETRIES = {"max_retries": 5, "retry_timeout": timedelta(minutes=3)}
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 
