@@ -7,6 +7,7 @@ import pytest
 
 import asking
 import postgres
+import s3
 from tunix_rt import datasets, models, settings, store
 from tunix_rt.datasets import Dataset
 from tunix_rt.models import BaseModel
@@ -14,6 +15,7 @@ from tunix_rt.settings import Settings
 from tunix_rt.store import Store
 
 DATABASES = ("sqlite", "postgresql")
+STORES = ("folder", "bucket")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,3 +86,24 @@ def opened(either: Settings) -> Iterator[Store]:
     found = store.open_store(either)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[s3.Server]:
+    with s3.running() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: s3.Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a new bucket, with the environment that lets programs in."""
+    for name, value in s3_server.environ.items():
+        monkeypatch.setenv(name, value)
+    return s3_server.create()
+
+
+@pytest.fixture(params=STORES)
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A new workspace whose artifacts lie in each kind of store in turn."""
+    address = f"s3://{request.getfixturevalue('bucket')}/tunix-rt" if request.param == "bucket" else None
+    return Settings(home=tmp_path / "home", artifacts=address)

@@ -60,7 +60,7 @@ class Missing(Mistake):
 
 
 class Unavailable(Mistake):
-    """The database does not answer, or not in time; the same request may succeed later."""
+    """The database, cluster or bucket does not answer, or not in time; the same request may succeed later."""
 
     code = "unavailable"
     status = 503

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from tunix_rt.values import Value
 
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 CrashPoint = Literal["claimed", "launched", "exited", "finished"]
 
 
 class Settings(Value):
     """`home` is the workspace: datasets, models, runs, evaluations, evidence and caches live under it.
 
-    `database` is the address of a PostgreSQL database; None means SQLite in the workspace. A worker that is silent for
+    `database` is the address of a PostgreSQL database; None means SQLite in the workspace. `artifacts` is the
+    `s3://BUCKET/PREFIX` where artifacts lie; None means the workspace. A worker that is silent for
     `lease_seconds` loses its runs to another; it shows itself three times as often. `crash_at` ends a worker at that point,
     as a kill would: for trying out what happens then. `judge_key` opens a judge's endpoint, `ray_token` a Ray cluster; they
     show themselves nowhere.
@@ -24,10 +26,19 @@ class Settings(Value):
 
     home: Path
     database: str | None = None
+    artifacts: str | None = None
     lease_seconds: float = Field(default=30.0, gt=0)
     crash_at: CrashPoint | None = None
     judge_key: SecretStr | None = None
     ray_token: SecretStr | None = None
+
+    @field_validator("artifacts")
+    @classmethod
+    def _bucket(cls, address: str | None) -> str | None:
+        """Not shown when it is none: it may hold a key that somebody put there."""
+        if address is None or _BUCKET.fullmatch(address):
+            return address
+        raise ValueError("an address of a bucket is s3://BUCKET or s3://BUCKET/PREFIX; keys are in the AWS_ variables")
 
     @property
     def datasets(self) -> Path:
@@ -50,8 +61,9 @@ class Settings(Value):
         return self.home / "evidence"
 
     @property
-    def artifacts(self) -> Path:
-        return self.home / "artifacts"
+    def artifact_folder(self) -> Path:
+        """Where artifacts lie, or where those of a bucket are kept at hand."""
+        return self.home / "artifacts" if self.artifacts is None else self.home / "cache" / "artifacts"
 
     @property
     def compile_cache(self) -> Path:
@@ -68,9 +80,9 @@ def secrets(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """`home` from the argument, else `TUNIX_RT_HOME`, else `~/.tunix-rt`; the rest from `TUNIX_RT_DATABASE`,
-    `TUNIX_RT_LEASE_SECONDS`, `TUNIX_RT_CRASH_AT`, `TUNIX_RT_JUDGE_KEY` and `TUNIX_RT_RAY_TOKEN`."""
+    `TUNIX_RT_ARTIFACTS`, `TUNIX_RT_LEASE_SECONDS`, `TUNIX_RT_CRASH_AT`, `TUNIX_RT_JUDGE_KEY` and `TUNIX_RT_RAY_TOKEN`."""
     chosen = home or Path(environ.get("TUNIX_RT_HOME") or Path.home() / ".tunix-rt")
-    names = ("database", "lease_seconds", "crash_at", "judge_key", "ray_token")
+    names = ("database", "artifacts", "lease_seconds", "crash_at", "judge_key", "ray_token")
     given = {name: environ.get(f"TUNIX_RT_{name.upper()}") for name in names}
     data = {"home": chosen.expanduser().absolute(), **{name: value for name, value in given.items() if value}}
     return Settings.parse(data, source="environment")

@@ -13,7 +13,7 @@ from promoted import Place
 from asking import Client, bearing, owner
 from tunix_rt import access, api, registry, values
 from tunix_rt.settings import Settings
-from tunix_rt.store import Artifacts
+from tunix_rt.store import open_artifacts
 
 LARGE = 2**31 + 4096
 
@@ -102,7 +102,7 @@ def test_only_who_may_run_promotes_and_only_who_may_all_forces(place: Place) -> 
 def test_a_flipped_bit_is_told(client: Client, place: Place) -> None:
     promote(client, place, place.good.run_id)
     assert client.get("/api/models/sums/versions/1/check").json() == {"ok": True, "problems": []}
-    path = Artifacts(place.settings.artifacts).path(place.good.adapter_digest)
+    path = open_artifacts(place.settings).path(place.good.adapter_digest)
     path.chmod(0o644)
     path.write_bytes(b"\x01" + path.read_bytes()[1:])
     found = client.get("/api/models/sums/versions/1/check").json()
@@ -134,13 +134,13 @@ def large(home: Callable[[str], Settings], filled_home: Path) -> Iterator[Place]
     shutil.copytree(filled_home, settings.home)
     place = promoted.opened(settings)
     content = registry.keep(settings, place.good)
-    path = settings.artifacts / "large"
+    path = settings.artifact_folder / "large"
     with path.open("wb") as file:
         file.seek(LARGE - 6)
         file.write(b"theend")
     digest = values.sha256_file(path)
-    (settings.artifacts / digest[:2]).mkdir(exist_ok=True)
-    path.rename(settings.artifacts / digest[:2] / digest)
+    (settings.artifact_folder / digest[:2]).mkdir(exist_ok=True)
+    path.rename(settings.artifact_folder / digest[:2] / digest)
     files = {**content.files, "adapter.safetensors": content.files["adapter.safetensors"].model_copy(
         update={"sha256": digest, "bytes": LARGE})}  # fmt: skip
     admission = registry.admit(settings, place.good, None, "a test", forced=True)
@@ -166,7 +166,7 @@ def test_a_file_of_more_than_two_gigabytes_is_checked_and_sent_in_parts(large: P
     with large.store.reading() as connection:
         entry = registry.get(connection, "large")
         assert peak(lambda: registry.problems(large.settings, connection, [entry])) < 8_000_000
-    stored = Artifacts(large.settings.artifacts).path(entry.content.files["adapter.safetensors"].sha256)
+    stored = open_artifacts(large.settings).path(entry.content.files["adapter.safetensors"].sha256)
     assert client.get(path).json()["bytes"] > LARGE
     part = client.get(f"{path}/files/adapter.safetensors", headers={"range": f"bytes={LARGE - 6}-"})
     assert (part.status_code, part.content) == (206, b"theend")

@@ -15,7 +15,7 @@ from tunix_rt.registry import Criterion, aliases
 from tunix_rt.registry.promotions import WEIGHTS
 from tunix_rt.registry.tables import HISTORY, VERSIONS
 from tunix_rt.runs import EvalSpec, ProbeSpec
-from tunix_rt.store import Artifacts, artifacts
+from tunix_rt.store import artifacts, open_artifacts
 from tunix_rt.worker import work
 
 
@@ -30,7 +30,7 @@ def get(place: Place, reference: str) -> registry.Entry:
 
 
 def weights(place: Place, entry: registry.Entry) -> Path:
-    return Artifacts(place.settings.artifacts).path(entry.content.files[WEIGHTS].sha256)
+    return open_artifacts(place.settings).path(entry.content.files[WEIGHTS].sha256)
 
 
 def flipped(path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_run_that_fails_its_gate_is_refused_with_the_reason_and_nothing_is_kep
     assert told.value.details["decision"] == "fail"
     with place.store.reading() as connection:
         assert registry.listed(connection).data == ()
-    assert not list(Artifacts(place.settings.artifacts).digests())
+    assert not list(open_artifacts(place.settings).digests())
     assert place.gate(place.good).standing == "passed"  # negative control: not everything is refused
 
 
@@ -287,7 +287,7 @@ def test_a_row_that_was_changed_is_found(place: Place) -> None:
 
 def test_neither_deleting_the_run_nor_collecting_takes_a_versions_files(place: Place) -> None:
     made = place.promote(place.good)
-    files = Artifacts(place.settings.artifacts)
+    files = open_artifacts(place.settings)
     loose = files.put_file(Path(place.damaged.dir) / "adapter" / WEIGHTS)
     with place.store.unit_of_work() as connection:
         queued = runs.submit(connection, ProbeSpec())

@@ -7,7 +7,7 @@ from seen import Pages
 
 import asking
 from tunix_rt import access
-from tunix_rt.store import Artifacts
+from tunix_rt.store import open_artifacts
 from tunix_rt.web.registered import SAID
 
 
@@ -69,7 +69,7 @@ def test_a_version_leads_back_to_its_data_and_says_what_became_of_its_files(page
     name = next(node.text() for node in page.all("article a[href$='adapter.safetensors']"))
     assert pages.client.get(f"/api/models/summer/versions/1/files/{name}").status_code == 200
     digest = pages.client.get("/api/models/summer/versions/1").json()["adapter_digest"]
-    path = Artifacts(lab.settings.artifacts).path(digest)
+    path = open_artifacts(lab.settings).path(digest)
     before = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(b"\x01" + before[1:])

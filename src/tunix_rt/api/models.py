@@ -1,7 +1,6 @@
 """`/api/models`: what runs were promoted to; promote, name, roll back, check, download."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
@@ -19,7 +18,7 @@ from tunix_rt.api.service import Here, Service, Who
 from tunix_rt.comparisons import Gate
 from tunix_rt.registry import Admission, Content, Criterion, Entry
 from tunix_rt.runs import Trained
-from tunix_rt.store import Artifacts
+from tunix_rt.store import open_artifacts
 
 router = APIRouter(prefix="/api/models", tags=["models"], route_class=Route)
 PATTERN = f"^{registry.NAME}$"
@@ -294,9 +293,9 @@ def sent(here: Service, request: Request, entry: Entry, file: str) -> Response:
     if file not in files:
         raise errors.NotFound(f"{entry.reference} has no file {file!r}.{errors.nearest(file, files)}", file=file)
     tag = f'"{files[file].sha256}"'
-    path: Path = Artifacts(here.settings.artifacts).path(files[file].sha256)
     if tag in (each.strip() for each in request.headers.get("if-none-match", "").split(",")):
         return Response(status_code=304, headers={"ETag": tag})
+    path = open_artifacts(here.settings).path(files[file].sha256)
     return FileResponse(path, media_type="application/octet-stream", filename=file, headers={"ETag": tag})
 
 

@@ -11,7 +11,7 @@ from tunix_rt import datasets, errors, store
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface
 from tunix_rt.settings import Settings
-from tunix_rt.store import Artifacts, Store, artifacts
+from tunix_rt.store import Artifacts, Store, artifacts, open_artifacts
 from tunix_rt.traces import stored
 
 group = noun("store", "The workspace's database and files as a whole.")
@@ -20,23 +20,33 @@ group = noun("store", "The workspace's database and files as a whole.")
 @command(group)
 def check(surface: Surface) -> None:
     """Read everything and compare it with its hashes; exit code 1 when something is not what it should be."""
-    opened = store.open_store(surface.settings)
-    found = list(_problems(surface.settings, opened))
+    opened, files = store.open_store(surface.settings), open_artifacts(surface.settings)
+    stored_files = sum(1 for _ in files.digests())
+    found = list(_problems(surface.settings, opened, files))
     if found:
         text = f"{len(found)} problem{'s' * (len(found) > 1)} in {surface.settings.home}:"
         raise errors.Tampered("\n".join([text, *(f"  {one}" for one in found)]), problems=found)
     with opened.reading() as connection:
         count = stored.count(connection)
-    data = {"ok": True, "database": opened.where, "traces": count, "problems": []}
-    surface.emit(data, f"{opened.where}: {count} traces; database, artifacts and datasets are whole")
+    data = {
+        "ok": True,
+        "database": opened.where,
+        "traces": count,
+        "artifacts": files.where,
+        "files": stored_files,
+        "problems": [],
+    }
+    text = (
+        f"{opened.where}: {count} traces; {files.where}: {stored_files} artifacts; database, artifacts and datasets are whole"
+    )
+    surface.emit(data, text)
 
 
-def _problems(settings: Settings, opened: Store) -> Iterator[str]:
+def _problems(settings: Settings, opened: Store, files: Artifacts) -> Iterator[str]:
     yield from opened.problems()
     with opened.reading() as connection:
         yield from stored.problems(connection)
         used = artifacts.used(connection)
-    files = Artifacts(settings.artifacts)
     for digest in sorted(used):
         yield from _told(partial(files.verify, digest))
     for manifest in sorted(settings.datasets.glob("*/manifest.json")):
@@ -46,6 +56,8 @@ def _problems(settings: Settings, opened: Store) -> Iterator[str]:
 def _told(attempt: Callable[[], object]) -> Iterator[str]:
     try:
         attempt()
+    except errors.Unavailable:
+        raise
     except errors.Mistake as mistake:
         yield mistake.message
 
@@ -54,10 +66,15 @@ def _told(attempt: Callable[[], object]) -> Iterator[str]:
 def backup(surface: Surface, out: Annotated[Path, typer.Argument(help="Zip to write; must not exist.")]) -> None:
     """Write the database to one file, in one consistent view, while others go on writing.
 
-    Datasets, artifacts and run folders are files: copy them with the workspace folder."""
+    Datasets, artifacts and run folders are files: copy them with the workspace folder. Artifacts in a bucket are
+    backed up by the bucket's own means, such as its versions or a copy elsewhere."""
     made = store.backup(store.open_store(surface.settings), out)
     rows = ", ".join(f"{name} {count}" for name, count in made.tables.items())
-    surface.emit({**made.model_dump(mode="json"), "path": str(out.absolute())}, f"{out}: {rows}")
+    bucket = surface.settings.artifacts
+    text = f"{out}: {rows}" + (
+        f"\nnot in it: the artifacts in {bucket}; back that bucket up by its own means" if bucket else ""
+    )
+    surface.emit({**made.model_dump(mode="json"), "path": str(out.absolute()), "artifacts": bucket}, text)
 
 
 @command(group)
@@ -73,5 +90,5 @@ def restore(surface: Surface, file: Annotated[Path, typer.Argument(help="A file 
 def gc(surface: Surface) -> None:
     """Remove artifacts that nothing uses and that are older than an hour."""
     with store.open_store(surface.settings).reading() as connection:
-        removed = Artifacts(surface.settings.artifacts).collect(artifacts.used(connection))
+        removed = open_artifacts(surface.settings).collect(artifacts.used(connection))
     surface.emit({"removed": removed}, f"{len(removed)} artifacts removed")

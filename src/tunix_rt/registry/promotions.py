@@ -18,7 +18,7 @@ from tunix_rt.registry.entries import Admission, Content, Entry, Measured, Store
 from tunix_rt.registry.tables import HISTORY, MODELS, VERSIONS
 from tunix_rt.runs import Trained
 from tunix_rt.settings import Settings
-from tunix_rt.store import Artifacts, artifacts, clock
+from tunix_rt.store import artifacts, clock, open_artifacts
 from tunix_rt.values import Value
 
 WEIGHTS, CONFIG = "adapter.safetensors", "adapter_config.json"
@@ -166,7 +166,7 @@ def keep(settings: Settings, run: Trained) -> Content:
     job, _ = jobs.read(folder)
     if not isinstance(job, TrainJob):
         raise errors.Invalid(f"{folder} holds no training run.", run=run.run_id)
-    store, files = Artifacts(settings.artifacts), {}
+    store, files = open_artifacts(settings), {}
     for name in (WEIGHTS, CONFIG):
         path = folder / "adapter" / name
         if not path.is_file():

@@ -16,7 +16,7 @@ from tunix_rt.registry.entries import Entry
 from tunix_rt.registry.promotions import owner
 from tunix_rt.runs import Trained, load
 from tunix_rt.settings import Settings
-from tunix_rt.store import Artifacts, artifacts
+from tunix_rt.store import artifacts, open_artifacts
 
 DOCUMENT = "version.json"
 State = Literal["here", "changed", "absent"]
@@ -71,7 +71,7 @@ def _problem(entry: Entry, file: str, digest: str, text: str) -> Problem:
 
 def _looked_at(settings: Settings, digest: str) -> str:
     try:
-        Artifacts(settings.artifacts).verify(digest)
+        open_artifacts(settings).verify(digest)
     except errors.NotFound:
         return "the file is missing"
     except errors.Tampered:
@@ -83,9 +83,9 @@ def _looked_at(settings: Settings, digest: str) -> str:
 
 def sizes(settings: Settings, entry: Entry) -> bool:
     """Whether every file is there with its size: what can be told without reading it."""
-    files = Artifacts(settings.artifacts)
+    files = open_artifacts(settings)
     try:
-        return all(files.path(file.sha256).stat().st_size == file.bytes for file in entry.content.files.values())
+        return all(files.size(file.sha256) == file.bytes for file in entry.content.files.values())
     except errors.NotFound:
         return False
 
@@ -135,7 +135,7 @@ def download(settings: Settings, entry: Entry, out: Path) -> dict[str, str]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise errors.Conflict(f"{str(out)!r} is not an empty folder; give another with --out.", path=str(out))
-    store, made = Artifacts(settings.artifacts), {}
+    store, made = open_artifacts(settings), {}
     for name, file in entry.content.files.items():
         with store.path(file.sha256).open("rb") as source, values.atomic_writer(out / name) as target:
             if artifacts.copy(source, target).digest != file.sha256:
@@ -151,7 +151,7 @@ def as_run(settings: Settings, entry: Entry) -> Trained:
 
     Whoever uses them checks their digest, as with every run.
     """
-    folder, run, store = settings.home / "registry" / entry.digest[:16], entry.content.run, Artifacts(settings.artifacts)
+    folder, run, store = settings.home / "registry" / entry.digest[:16], entry.content.run, open_artifacts(settings)
     adapter = folder / "adapter"
     adapter.mkdir(parents=True, exist_ok=True)
     for name, file in entry.content.files.items():

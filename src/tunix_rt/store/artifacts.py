@@ -1,17 +1,17 @@
 """Files named by the sha256 of their content: put is atomic, what is there is whole, and nothing in use is thrown away.
 
-A file is written under a temporary name, hashed on the way, made durable and renamed, so a process killed at any moment leaves
-either the whole file under its right name or a temporary one that `collect` removes.
+They lie in a folder (`Folder`) or in a bucket (`buckets.Bucket`), as `ab/abcdef...` in both.
 """
 
 import hashlib
 import os
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
 from sqlalchemy import BigInteger, Column, Connection, String, Table, delete, insert, select
 
@@ -39,17 +39,69 @@ class Put(NamedTuple):
     size: int
 
 
-class Artifacts:
-    """The content-addressed files under one folder: `ab/abcdef...`."""
+class Readable(Protocol):
+    """What can be read a piece at a time; an empty piece is the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Artifacts(ABC):
+    """The content-addressed files of a workspace, wherever they lie.
+
+    `errors.Invalid` for what is no digest, `errors.NotFound` when that file is not here.
+    """
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """The folder or the bucket's address."""
+
+    @abstractmethod
+    def put(self, source: Readable) -> Put:
+        """Store what can be read from `source` to its end, whole or not at all. The same content again changes nothing,
+        mends what had been damaged, and makes it young, so that a collection that is running leaves it.
+
+        A full disk is an `errors.Failed`, and leaves nothing under any digest.
+        """
+
+    def put_file(self, path: Path) -> Put:
+        with path.open("rb") as file:
+            return self.put(file)
+
+    @abstractmethod
+    def path(self, digest: str) -> Path:
+        """Where the file of that digest lies on this machine, fetched if need be."""
+
+    @abstractmethod
+    def size(self, digest: str) -> int:
+        """In bytes, without reading the file."""
+
+    @abstractmethod
+    def verify(self, digest: str) -> None:
+        """Read the whole file; `errors.Tampered` when its content is not what its name says."""
+
+    @abstractmethod
+    def digests(self) -> Iterator[str]:
+        """Of all files, in order."""
+
+    @abstractmethod
+    def collect(self, kept: Collection[str], grace: float = GRACE_SECONDS) -> list[str]:
+        """Remove what is not in `kept` and older than `grace` seconds, and temporary files left by a kill; returns digests."""
+
+
+class Folder(Artifacts):
+    """In one folder. A file is written under a temporary name, hashed on the way, made durable and renamed, so a process
+    killed at any moment leaves either the whole file under its right name or a temporary one that `collect` removes.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def put(self, source: IO[bytes]) -> Put:
-        """Store what can be read from `source` to its end. The same content again costs a read and changes nothing.
+    @property
+    def where(self) -> str:
+        return str(self._root)
 
-        A full disk is an `errors.Failed`, and leaves nothing under any digest.
-        """
+    def put(self, source: Readable) -> Put:
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=self._incoming)
@@ -66,28 +118,27 @@ class Artifacts:
             text = f"cannot store a file under {str(self._root)!r}: {error.strerror or error}."
             raise errors.Failed(text, path=str(self._root)) from error
 
-    def put_file(self, path: Path) -> Put:
-        with path.open("rb") as file:
-            return self.put(file)
-
     def path(self, digest: str) -> Path:
-        """Where the file of that digest lies; `errors.NotFound` when it is not here, `errors.Invalid` for what is no digest."""
         path = self._path(digest)
         if not path.is_file():
             raise errors.NotFound(f"no artifact {digest!r} here.", digest=digest)
         return path
 
+    def size(self, digest: str) -> int:
+        return self.path(digest).stat().st_size
+
     def verify(self, digest: str) -> None:
-        """Read the whole file; `errors.Tampered` when its content is not what its name says."""
         path = self.path(digest)
         if sha256_file(path) != digest:
             raise errors.Tampered(f"{path} does not hold what its name says.", path=str(path), digest=digest)
 
     def digests(self) -> Iterator[str]:
-        yield from sorted(path.name for path in self._root.glob("[0-9a-f][0-9a-f]/*") if len(path.name) == 64)
+        yield from sorted(path.name for path in self._root.glob("[0-9a-f][0-9a-f]/*") if is_digest(path.name))
+
+    def discard(self, digest: str) -> None:
+        self._path(digest).unlink(missing_ok=True)
 
     def collect(self, kept: Collection[str], grace: float = GRACE_SECONDS) -> list[str]:
-        """Remove what is not in `kept` and older than `grace` seconds, and temporary files left by a kill; returns digests."""
         limit = time.time() - grace
         for left in self._incoming.glob("*"):
             with suppress(FileNotFoundError):
@@ -95,7 +146,7 @@ class Artifacts:
                     left.unlink()
         unused = [digest for digest in self.digests() if digest not in kept and self._path(digest).stat().st_mtime < limit]
         for digest in unused:
-            self._path(digest).unlink()
+            self.discard(digest)
         return unused
 
     @property
@@ -103,14 +154,12 @@ class Artifacts:
         return self._root / "incoming"
 
     def _path(self, digest: str) -> Path:
-        if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-            raise errors.Invalid(f"{digest!r} is no sha256 in hex.", digest=digest)
-        return self._root / digest[:2] / digest
+        return self._root / key(digest)
 
     def _keep(self, temporary: Path, made: Put) -> Put:
         path = self._path(made.digest)
         if path.is_file() and path.stat().st_size == made.size and sha256_file(path) == made.digest:
-            os.utime(path)  # young again, so that a collection that is running leaves it
+            os.utime(path)
             return made
         path.parent.mkdir(exist_ok=True)
         temporary.chmod(0o444)
@@ -119,7 +168,18 @@ class Artifacts:
         return made
 
 
-def copy(source: IO[bytes], target: IO[bytes]) -> Put:
+def is_digest(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+def key(digest: str) -> str:
+    """Where the file of that digest lies, below the folder or the bucket's prefix."""
+    if not is_digest(digest):
+        raise errors.Invalid(f"{digest!r} is no sha256 in hex.", digest=digest)
+    return f"{digest[:2]}/{digest}"
+
+
+def copy(source: Readable, target: IO[bytes]) -> Put:
     """Copy to the end, a megabyte at a time; returns what was copied."""
     hashed, size = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
