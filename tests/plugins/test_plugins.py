@@ -93,7 +93,7 @@ def asked(site: Path, *names: str) -> list[str]:
     code = (
         "import sys\nfrom tunix_rt import errors, tasks\n"
         "for name in sys.argv[1:]:\n"
-        "    try:\n        tasks.get(name)\n        tasks.names()\n        print()\n"
+        "    try:\n        tasks.get(name)\n        print()\n"
         "    except errors.Mistake as mistake:\n        print(mistake.message)\n"
     )
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])

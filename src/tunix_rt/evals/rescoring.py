@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunix_rt import datasets, errors, jobs, plugins, statistics, traces, values
+from tunix_rt import datasets, errors, jobs, plugins, statistics, tasks, traces, values
 from tunix_rt.jobs import GenerateJob
 from tunix_rt.scoring import Prediction, ReplyFormat, limited
-from tunix_rt.scoring.scorers import NAMES, PLUGINS, STORED, Case, Judge, Scored, Scorer
+from tunix_rt.scoring.scorers import PLUGINS, STORED, Case, Judge, Scored, Scorer
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value
@@ -25,7 +25,7 @@ class Rescored(Value):
     """`skipped` items are none of this scorer's business; `refused` ones could not be graded within the limits. `unjudged`
     items got no verdict of a judge: they have no mark, and n does not count them.
 
-    `plugin` is the package that brings the scorer, with its version, None for one of ours.
+    `plugin` is the package whose code gave the marks, with its version, None for ours.
 
     `accuracy` is correct of n, with the Wilson interval; `ci95_clustered` clusters by template group. `measures` are the
     scorer's own: for steps see `_steps`.
@@ -163,11 +163,12 @@ def summarise(folder: Path, scorer: Scorer | Judge, rows: Sequence[Scored], *, s
     """The numbers of at least one mark. The measures of a judge are `judging`'s to add."""
     counts = Counter(row.outcome for row in rows)
     clustered = statistics.mean([row.value for row in rows], [row.group for row in rows])
+    package = tasks.package(tasks.gym.PREFIX) if scorer.name == "gym" else plugins.package(PLUGINS, scorer.name)
     return Rescored(
         evaluation_id=str(values.read_json(folder / "summary.json")["evaluation_id"]),
         scorer=scorer.name,
         scorer_digest=digest(scorer),
-        plugin=None if scorer.name in NAMES else " ".join(plugins.package(PLUGINS, scorer.name)),
+        plugin=" ".join(package) if package else None,
         n=len(rows),
         skipped=skipped,
         refused=sum("grading" in row.details for row in rows),
@@ -247,8 +248,15 @@ def _detection(rows: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
+def _gym(rows: Sequence[Scored]) -> dict[str, Any]:
+    """Many verifiers give part of a mark to an answer that is partly right; only the whole mark counts as correct."""
+    marks = [float(row.details["mark"]) for row in rows if "mark" in row.details]
+    return {"mean_mark": sum(marks) / len(marks) if marks else None, "partly_right": sum(0 < mark < 1 for mark in marks)}
+
+
 _MEASURES: dict[str, Callable[[Sequence[Scored]], dict[str, Any]]] = {
     "steps": _steps,
     "length": _lengths,
     "detection": _detection,
+    "gym": _gym,
 }
