@@ -197,6 +197,7 @@ def describe(manifest: Manifest, folder: Path) -> str:
         lines.append(f"  left out, listed in rejects.jsonl: {gone or 'none'}")
     generated = manifest.recipe is not None and manifest.recipe.written is None
     claims = f"claims {manifest.statistics.claims}{', all true' if generated else ', not checked'}"
-    lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, {claims}")
+    absent = f"; {manifest.of_gym} have an answer but no reasoning, which is their only step" if manifest.of_gym else ""
+    lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, {claims}{absent}")
     lines.append(f"  folder {folder}")
     return "\n".join(lines)

@@ -78,25 +78,35 @@ def format_of(folder: Path) -> ReplyFormat:
 
 def cases(settings: Settings, folder: Path) -> list[Case]:
     """What was asked and said, in the order of `predictions.jsonl`."""
+    return [case for _, case in _cases(settings, folder, "predictions.jsonl")]
+
+
+def attempted(settings: Settings, folder: Path) -> list[tuple[int, Case]]:
+    """Every attempt at every item with its number from 0, where an evaluation took several samples."""
+    several = (folder / "generations.jsonl").is_file()
+    return _cases(settings, folder, "generations.jsonl" if several else "predictions.jsonl")
+
+
+def _cases(settings: Settings, folder: Path, file: str) -> list[tuple[int, Case]]:
     known, form = items(settings, folder), format_of(folder)
     found = []
-    for number, row in values.read_jsonl(folder / "predictions.jsonl"):
-        source = f"{folder / 'predictions.jsonl'}, line {number}"
-        said = Prediction.parse(row, source=source)
+    for number, row in values.read_jsonl(folder / file):
+        source = f"{folder / file}, line {number}"
+        sample = int(row.pop("sample", 0))
+        said = Prediction.parse({"answer": None, "steps": (), **row}, source=source)
         if said.item not in known:
             raise errors.Tampered(f"{source}: item {said.item[:12]!r} is not in the evaluation set.", item=said.item)
         trace = known[said.item]
-        found.append(
-            Case(
-                item=said.item,
-                group=str(trace.meta.get("group", "")),
-                reference=trace,
-                output=said.output,
-                finish=said.finish,
-                tokens=said.tokens,
-                form=form,
-            )
+        case = Case(
+            item=said.item,
+            group=str(trace.meta.get("group", "")),
+            reference=trace,
+            output=said.output,
+            finish=said.finish,
+            tokens=said.tokens,
+            form=form,
         )
+        found.append((sample, case))
     return found
 
 
@@ -135,6 +145,12 @@ def rescore(
     return made, out
 
 
+def brought(scorer: Scorer | Judge) -> str | None:
+    """The package whose code gives the marks, with its version; None for ours."""
+    package = tasks.package(tasks.gym.PREFIX) if scorer.name == "gym" else plugins.package(PLUGINS, scorer.name)
+    return " ".join(package) if package else None
+
+
 def listed(folder: Path) -> Iterator[tuple[Rescored, Path]]:
     """What an evaluation was rescored by, with the folder of each; by scorer."""
     for path in sorted(folder.glob(f"{FOLDER}/*/summary.json")):
@@ -163,12 +179,11 @@ def summarise(folder: Path, scorer: Scorer | Judge, rows: Sequence[Scored], *, s
     """The numbers of at least one mark. The measures of a judge are `judging`'s to add."""
     counts = Counter(row.outcome for row in rows)
     clustered = statistics.mean([row.value for row in rows], [row.group for row in rows])
-    package = tasks.package(tasks.gym.PREFIX) if scorer.name == "gym" else plugins.package(PLUGINS, scorer.name)
     return Rescored(
         evaluation_id=str(values.read_json(folder / "summary.json")["evaluation_id"]),
         scorer=scorer.name,
         scorer_digest=digest(scorer),
-        plugin=" ".join(package) if package else None,
+        plugin=brought(scorer),
         n=len(rows),
         skipped=skipped,
         refused=sum("grading" in row.details for row in rows),
