@@ -29,7 +29,7 @@ OWN = {
     "size": "the recipe says how many there are",
     "data_file": "it would name a file of this machine",
 }
-CHANGES = "the same seed gives another item in another process"
+CHANGES = "the same seed gives another item in another process or order"
 RUNS = "its verifier runs text as code"
 NO_LINE = "some of its items have no answer that is one line of text"
 FALSE = "some of the answers it expects are false"
@@ -39,7 +39,7 @@ PARTS = "it only joins other datasets"
 PRINTS = "it prints while it makes items"
 # Each reason was found in version 0.1.25 by making items; the tests find them again, and what a later version adds.
 UNFIT: dict[str, tuple[str, ...]] = {
-    CHANGES: ("isomorphic_strings", "polynomial_multiplication", "ransom_note"),
+    CHANGES: ("decimal_chain_sum", "isomorphic_strings", "polynomial_multiplication", "ransom_note", "word_ladder"),
     RUNS: (
         "binary_matrix", "bitwise_arithmetic", "countdown", "intermediate_integration", "n_queens", "number_sorting",
         "puzzle24", "simple_integration", "spiral_matrix", "string_insertion",
@@ -145,7 +145,8 @@ def _config(dataset: str, level: int, options: Mapping[str, Any], seed: int) -> 
         else:
             raise errors.Invalid(f"{where} does not exist: the dataset has one level.", level=level)
         config = dataclasses.replace(config, **options, seed=seed, size=1)
-        config.validate()
+        if hasattr(config, "validate"):
+            config.validate()
     except (AssertionError, TypeError, ValueError) as error:
         text = f"{PACKAGE} refuses {where} with the options {dict(options)!r}: {error}."
         raise errors.Invalid(text, task=PREFIX + dataset, level=level) from error
