@@ -1,4 +1,4 @@
-"""The example of reasoning-gym: the same bytes again, only with the version that made it, and a card that says what is absent."""
+"""The example of reasoning-gym: the same bytes again with the version that made it, and a card that says what is absent."""
 
 from pathlib import Path
 
