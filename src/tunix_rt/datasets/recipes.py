@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import tomli_w
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from tunix_rt import errors, recipes, tasks
@@ -21,6 +21,7 @@ from tunix_rt.values import Value, read_toml
 
 K = TypeVar("K")
 Facet = Literal["category", "difficulty"]
+Option = bool | int | float | str
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Weights = dict[Annotated[int, Field(ge=1, le=3)], Annotated[int, Field(ge=0)]]
 KEY_META = frozenset({"task", "task_version", "level", "group", "key", "transform"}) | reviews.META  # what makes an item again
@@ -35,7 +36,7 @@ class Share(Value):
     count: int | None = Field(default=None, ge=0)
     weight: int | None = Field(default=None, ge=1)
     levels: Weights | None = None
-    options: dict[str, JsonValue] = Field(default_factory=dict, exclude_if=lambda options: not options)
+    options: dict[str, Option | list[Option]] = Field(default_factory=dict, exclude_if=lambda options: not options)
 
     @model_validator(mode="after")
     def _one_amount(self) -> "Share":
