@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import tomli_w
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from tunix_rt import errors, recipes, tasks
@@ -21,7 +21,7 @@ from tunix_rt.values import Value, read_toml
 
 K = TypeVar("K")
 Facet = Literal["category", "difficulty"]
-Option = bool | int | float | str
+Option = bool | int | FiniteFloat | str
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Weights = dict[Annotated[int, Field(ge=1, le=3)], Annotated[int, Field(ge=0)]]
 KEY_META = frozenset({"task", "task_version", "level", "group", "key", "transform"}) | reviews.META  # what makes an item again
