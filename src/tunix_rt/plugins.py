@@ -4,7 +4,7 @@ Only what is asked for by name is imported. A name that is built in, or that two
 is gone; what cannot be imported, or is not what its group wants, is an error that names the package.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
 from importlib.metadata import EntryPoint
@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from tunix_rt import errors
 
 Group = Literal["tunix_rt.tasks", "tunix_rt.scorers", "tunix_rt.formats"]
+_KIND: dict[Group, str] = {"tunix_rt.tasks": "task", "tunix_rt.scorers": "scorer", "tunix_rt.formats": "import format"}
 
 
 class Package(NamedTuple):
@@ -22,8 +23,26 @@ class Package(NamedTuple):
     version: str
 
 
-def names(group: Group, built_in: Collection[str]) -> tuple[str, ...]:
-    """The plug-ins of the group, none of which has been imported. Conflict when one takes the name of another."""
+def named(group: Group, name: str, built_in: Mapping[str, Any], unfit: Callable[[Any, str], str | None]) -> Any:
+    """What is built in under that name, or the plug-in, imported. `unfit` says in a few words what is wrong with one, or None.
+
+    NotFound suggests the nearest name.
+    """
+    known = names(group, built_in)
+    if name not in known:
+        kind = _KIND[group]
+        raise errors.NotFound(f"no {kind} {name!r}.{errors.nearest(name, known)}", **{kind.split()[-1]: name})
+    if name in built_in:
+        return built_in[name]
+    made = _imported(group, name)
+    wrong = unfit(made, name)
+    if wrong is not None:
+        raise _broken(group, name, wrong)
+    return made
+
+
+def names(group: Group, built_in: Mapping[str, Any]) -> tuple[str, ...]:
+    """All that can be asked for, plug-ins last; none of them has been imported. Conflict when one takes the name of another."""
     found = _found(group)
     for name, points in found.items():
         packages = sorted(f"{each.name} {each.version}" for each in map(_package, points))
@@ -40,12 +59,13 @@ def names(group: Group, built_in: Collection[str]) -> tuple[str, ...]:
                 name=name,
                 packages=packages,
             )
-    return tuple(sorted(found))
+    return (*built_in, *sorted(found))
 
 
-def package(group: Group, name: str) -> Package:
-    """Where the plug-in comes from."""
-    return _package(_found(group)[name][0])
+def package(group: Group, name: str) -> Package | None:
+    """Where the plug-in comes from; None when there is none of that name."""
+    points = _found(group).get(name)
+    return _package(points[0]) if points else None
 
 
 def installed(name: str) -> str | None:
@@ -54,15 +74,6 @@ def installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def load(group: Group, name: str, problem: Callable[[Any], str | None]) -> Any:
-    """Import a plug-in. `problem` says in a few words what is wrong with it, or None."""
-    made = _imported(group, name)
-    wrong = problem(made)
-    if wrong is not None:
-        raise _broken(group, name, wrong)
-    return made
 
 
 @cache
@@ -87,7 +98,7 @@ def _imported(group: Group, name: str) -> Any:
 
 
 def _broken(group: Group, name: str, why: str) -> errors.Failed:
-    brings = package(group, name)
+    brings = _package(_found(group)[name][0])
     return errors.Failed(
         f"the plug-in {name!r} ({group}) of {brings.name} {brings.version} cannot be used: {why}. Mend or uninstall "
         f"{brings.name}.",

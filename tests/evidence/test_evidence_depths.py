@@ -304,8 +304,8 @@ def test_edited_predictions_with_new_hashes_fail_depth_1(members: Members, tmp_p
 @pytest.mark.parametrize(
     ("plugins", "said"),
     [
-        ({"absent-plug-in": "1.2"}, "made with the plug-in absent-plug-in 1.2, which is not here"),
-        ({"numpy": "0.0.1"}, "made with the plug-in numpy 0.0.1, of which"),
+        ({"absent-plug-in": "1.2"}, "made with absent-plug-in 1.2, which is not here"),
+        ({"numpy": "0.0.1"}, "made with numpy 0.0.1, of which"),
     ],
 )
 def test_a_dataset_of_a_plug_in_that_is_not_here_is_left_unchecked(

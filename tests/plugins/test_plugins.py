@@ -58,7 +58,7 @@ def test_a_dataset_names_the_plug_in_that_made_it(installed: Path, root: Path, t
     manifest = json.loads((Path(made["dir"]) / "manifest.json").read_text())
     assert manifest["generators"] == {"dozens": 1, "arithmetic": 1}
     assert manifest["plugins"] == {"tunix-rt-example": "0.1.0"}
-    assert "plug-in tunix-rt-example 0.1.0" in (Path(made["dir"]) / "README.md").read_text()
+    assert "package tunix-rt-example 0.1.0" in (Path(made["dir"]) / "README.md").read_text()
     assert tunix_rt("data", "build", file, "--check", site=installed, home=tmp_path)["identical"]
     judged = tunix_rt("check", "dozens", site=installed, home=tmp_path)["summary"]
     assert (judged["traces"], judged["wrong_traces"], judged["step_accuracy"]) == (48, 0, 1.0)
@@ -93,7 +93,7 @@ def asked(site: Path, *names: str) -> list[str]:
     code = (
         "import sys\nfrom tunix_rt import errors, tasks\n"
         "for name in sys.argv[1:]:\n"
-        "    try:\n        tasks.get(name)\n        tasks.names()\n        print()\n"
+        "    try:\n        tasks.get(name)\n        print()\n"
         "    except errors.Mistake as mistake:\n        print(mistake.message)\n"
     )
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])

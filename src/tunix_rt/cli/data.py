@@ -196,7 +196,9 @@ def describe(manifest: Manifest, folder: Path) -> str:
         gone = ", ".join(f"{code} {count}" for code, count in (manifest.dropped or {}).items())
         lines.append(f"  left out, listed in rejects.jsonl: {gone or 'none'}")
     generated = manifest.recipe is not None and manifest.recipe.written is None
-    claims = f"claims {manifest.statistics.claims}{', all true' if generated else ', not checked'}"
-    lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, {claims}")
+    told = ", all true" if generated else ", not checked"
+    claims = f"claims {manifest.statistics.claims}{told if manifest.statistics.claims else ''}"
+    absent = f"; {manifest.of_gym} have an answer but no reasoning, which is their only step" if manifest.of_gym else ""
+    lines.append(f"  distinct prompts {manifest.statistics.distinct_prompts}, {claims}{absent}")
     lines.append(f"  folder {folder}")
     return "\n".join(lines)

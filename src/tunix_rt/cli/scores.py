@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tunix_rt import evals, traces
+from tunix_rt import evals, traces, values
 from tunix_rt.cli import judging
 from tunix_rt.cli.app import app, command, noun
 from tunix_rt.cli.console import Surface, interval, percent, table
@@ -60,6 +60,26 @@ def _options(given: list[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+@command(group)
+def accept(
+    surface: Surface,
+    evaluation: Evaluation,
+    out: Annotated[Path, typer.Option(help="JSONL file to write, for `tunix-rt data ingest`.")],
+    scorer: Annotated[str, typer.Option(help="Which scorer decides; `steps` looks at the reasoning too.")] = "exact",
+    option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="An option of the scorer; repeatable.")] = None,
+) -> None:
+    """Keep the replies that a scorer accepts, of all samples, as traces to train on. Evaluation prompts are refused."""
+    folder = evals.find(surface.settings, evaluation)
+    chosen = scorers.named(scorer, _options(option or []))
+    with surface.progress("grading") as update:
+        made = evals.accepted(surface.settings, folder, chosen, lambda done, of: update(done, of, "attempts"))
+    values.write_jsonl(out, (trace.line() for trace in made.traces))
+    items = len({trace.meta["source"]["item"] for trace in made.traces})
+    gone = ", ".join(f"{code} {count}" for code, count in made.left_out.items()) or "none"
+    data = {"attempts": made.attempts, "kept": len(made.traces), "items": items, "left_out": made.left_out, "file": str(out)}
+    surface.emit(data, f"{len(made.traces)} of {made.attempts} replies, to {items} items, in {out}\n  left out: {gone}")
+
+
 def describe(made: Rescored) -> str:
     lines = [
         f"{made.evaluation_id} by {made.scorer}: {percent(made.accuracy)} correct, 95 % {interval(made.ci95)} Wilson, "
@@ -67,7 +87,7 @@ def describe(made: Rescored) -> str:
         f"  {made.n} items: {made.correct} correct, {made.wrong} wrong, {made.unparseable} unparseable, "
         f"{made.truncated} truncated; {made.skipped} left out, {made.refused} beyond the limits",
     ]
-    lines += [f"  scorer of the plug-in {made.plugin}"] if made.plugin else []
+    lines += [f"  scorer of {made.plugin}"] if made.plugin else []
     if made.scorer == scorers.JUDGE:
         return "\n".join([*lines, *judging.described(made)])
     lines += [f"  {name.replace('_', ' ')}: {_shown(value)}" for name, value in made.measures.items()]

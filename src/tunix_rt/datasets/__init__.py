@@ -9,7 +9,18 @@ from tunix_rt.datasets.duplicates import Duplicates, Repeats, duplicates
 from tunix_rt.datasets.examination import PERCENTILES, Examination, examine
 from tunix_rt.datasets.exports import Exported, export
 from tunix_rt.datasets.figures import Composition, Figures, Tally, skeleton, tally
-from tunix_rt.datasets.folders import Dataset, Difference, about, build, check, find, manifest, open_dataset, stats
+from tunix_rt.datasets.folders import (
+    Dataset,
+    Difference,
+    about,
+    build,
+    check,
+    find,
+    manifest,
+    open_dataset,
+    other_packages,
+    stats,
+)
 from tunix_rt.datasets.generation import canonical_prompt, explain, generate, side, stream
 from tunix_rt.datasets.ingest import Ingested, Refused, ingest
 from tunix_rt.datasets.leakage import Changes, ItemOverlap, Leakage, Overlap, Overlaps, difference, leakage, overlaps
@@ -26,6 +37,6 @@ __all__ = [
     "Part", "Plan", "Pool", "Proof", "Range", "Recipe", "Refused", "Repeats", "Select", "Selection", "Share", "Source",
     "Tally", "Written", "about", "build", "builtin_recipes", "canonical_prompt", "check", "conditions", "derive",
     "derive_again", "difference", "duplicates", "examine", "explain", "export", "find", "foresee", "generate", "ingest",
-    "is_selection", "leakage", "load", "load_selection", "manifest", "open_dataset", "overlaps", "plan", "pool", "problem",
-    "prove", "recipe", "recipe_text", "side", "skeleton", "stats", "stored_pool", "stream", "tally",
+    "is_selection", "leakage", "load", "load_selection", "manifest", "open_dataset", "other_packages", "overlaps", "plan",
+    "pool", "problem", "prove", "recipe", "recipe_text", "side", "skeleton", "stats", "stored_pool", "stream", "tally",
 ]  # fmt: skip

@@ -26,7 +26,7 @@ def lost(task: Task, level: int, wanted: Mapping[int, int]) -> int:
     taken = 0
     for other, count in wanted.items():
         both = _BOTH.get((task.name, *sorted((level, other))), 0) if other != level else 0
-        taken -= -count * both // task.capacity[other - 1]
+        taken -= -count * both // task.capacity[other - 1] if both else 0
     return taken
 
 

@@ -79,9 +79,11 @@ def _generated(manifest: Manifest) -> bool:
 def _truth(manifest: Manifest) -> str:
     claims = manifest.statistics.claims
     if _generated(manifest):
-        return (
+        told = (
             f"The steps carry {claims} machine-checkable claims; every one was evaluated and found true when the set was made."
         )
+        absent = f" {manifest.of_gym} are of reasoning-gym and have no reasoning: their only step states the answer."
+        return told + (absent if manifest.of_gym else "")
     if manifest.selection is not None:
         return "The traces are those of its parents, unchanged."
     if manifest.recipe is not None:
@@ -137,7 +139,7 @@ def _origin(manifest: Manifest) -> str:
     if recipe.written:
         return f"Written by hand, in `{recipe.written.file}` with sha256 `{recipe.written.sha256}`. {again}"
     versions = ", ".join(f"{name}@{version}" for name, version in manifest.generators.items())
-    brought = "".join(f" Some are of the plug-in {name} {version}." for name, version in (manifest.plugins or {}).items())
+    brought = "".join(f" Some are of the package {name} {version}." for name, version in (manifest.plugins or {}).items())
     side = "one canonical prompt in eight belongs to evaluation sets for ever"
     return (
         f"Generated from recipe `{recipe.name}` version {recipe.version}, seed {recipe.seed}, digest `{recipe.digest}`. "

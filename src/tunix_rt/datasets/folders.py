@@ -66,7 +66,12 @@ def about(manifest: Manifest) -> dict[str, bytes]:
 
 
 def check(recipe: Recipe, folder: Path) -> list[Difference]:
-    """Make the dataset again and compare the hashes of all files; an empty list means identical."""
+    """Make the dataset again and compare the hashes of all files; an empty list means identical.
+
+    Raises Conflict when packages that made it are not here in the same versions.
+    """
+    if (folder / MANIFEST).is_file() and (why := other_packages(stats(folder))):
+        raise errors.Conflict(f"{folder} cannot be made again here: {why}. Install that version first.")
     manifest = _make(recipe, _nowhere)
     expected = manifest.files | {name: sha256(content) for name, content in about(manifest).items()}
     differences = []
@@ -76,6 +81,16 @@ def check(recipe: Recipe, folder: Path) -> list[Difference]:
         if found != digest:
             differences.append(Difference(name, digest, found))
     return differences
+
+
+def other_packages(manifest: Manifest) -> str | None:
+    """Which package, with its version, made the dataset and is not here in that version; None when all are."""
+    for name, version in (manifest.plugins or {}).items():
+        here = plugins.installed(name)
+        if here != version:
+            lacking = "which is not here" if here is None else f"of which {here} is here"
+            return f"{manifest.name} was made with {name} {version}, {lacking}"
+    return None
 
 
 def open_dataset(folder: Path) -> Dataset:
@@ -141,8 +156,8 @@ def _manifest(recipe: Recipe, counted: Tally, data_sha256: str, root: str) -> Ma
     used: dict[str, int] = {}
     brought: dict[str, str] = {}
     for mix in recipe.mixes.values():
-        used |= {name: tasks.get(name).version for name in mix.tasks}
-        brought |= [plugins.package(tasks.PLUGINS, name) for name in mix.tasks if name not in tasks.CATALOGUE]
+        used |= {name: tasks.get(name, share.options).version for name, share in mix.tasks.items()}
+        brought |= [package for name in mix.tasks if (package := tasks.package(name))]
         used |= {name: TRANSFORMS[name].version for name in mix.transforms}
         used |= {"review": reviews.VERSION} if mix.review else {}
     return Manifest(

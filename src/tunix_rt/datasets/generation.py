@@ -108,7 +108,7 @@ def _order(planned: Plan) -> list[int]:
 def _cell(recipe: Recipe, cell: Cell, seen: set[bytes]) -> Iterator[Row]:
     """Candidates are made a block at a time, since one task's code and words then stay in the processor's cache; `seen` is
     asked when an item is wanted, so other cells come between as they always did. No block is longer than what is wanted."""
-    task, k, wanted = tasks.get(cell.task), 0, cell.size
+    task, k, wanted = cell.chosen(recipe), 0, cell.size
     while k < _PATIENCE * (cell.size + 10):
         block = range(k, k + min(wanted, _BLOCK))
         for key, made in list(_candidates(task, recipe, cell, block, seen)):
@@ -132,7 +132,7 @@ def _candidates(
     seed, split, level, transform = recipe.seed, recipe.split, cell.level, cell.transform
     groups = holdout.groups(task, cell.forms)
     part = recipe.mixes[cell.part]
-    label, keys = labels.of(recipe, part, cell), meta_keys(recipe.labels)
+    label, keys = labels.of(recipe, part, cell, task), meta_keys(recipe.labels)
     for k in block:
         draft = tasks.draft(task, level, seed, k, transform)
         key = _prompt_hash(draft.prompt)

@@ -212,6 +212,7 @@ def _refused(path: Path, intake: _Intake, count: int) -> Refused:
 def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Manifest:
     rows, form, counted = intake.reader, intake.reader.format, intake.counted
     assert form is not None
+    package = plugins.package(formats.PLUGINS, form.name)
     source = Source(
         file=rows.path.name,
         sha256=rows.sha256,
@@ -233,7 +234,7 @@ def _manifest(name: str, licence: str, intake: _Intake, data_sha256: str) -> Man
         schema_version=TRACE_VERSION,
         source=source,
         generators={},
-        plugins=None if form.name in formats.IMPORTS else dict([plugins.package(formats.PLUGINS, form.name)]),
+        plugins=dict([package]) if package else None,
         composition=counted.composition,
         statistics=counted.figures,
         files={DATA: data_sha256},

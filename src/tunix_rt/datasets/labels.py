@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunix_rt.datasets.recipes import Cell, Part, Recipe
-from tunix_rt.tasks import CATALOGUE
+from tunix_rt.tasks import CATALOGUE, Task
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "arithmetic": ("arithmetic", "decompose", "verify"),
@@ -15,14 +15,13 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "logic": ("logic", "sets"),
     "strings": ("reverse", "sorting", "repetition", "wordcount", "uppercase"),
 }
-OTHER = "other"  # of every task that a plug-in brings
 DIFFICULTIES = {1: "easy", 2: "medium", 3: "hard"}
 _CATEGORY = {task: category for category, names in CATEGORIES.items() for task in names if task in CATALOGUE}
 
 
-def of(recipe: Recipe, part: Part, cell: Cell) -> dict[str, str]:
+def of(recipe: Recipe, part: Part, cell: Cell, task: Task) -> dict[str, str]:
     """The label of every trace of a cell."""
-    facets = {"category": _CATEGORY.get(cell.task, OTHER), "difficulty": DIFFICULTIES[cell.level]}
+    facets = {"category": _CATEGORY.get(task.name, task.category), "difficulty": DIFFICULTIES[cell.level]}
     return {**part.label, **{facet: facets[facet] for facet in recipe.facets}}
 
 

@@ -8,6 +8,7 @@ from tunix_rt.checking import Summary
 from tunix_rt.datasets.figures import Composition, Figures
 from tunix_rt.datasets.recipes import Name, Recipe
 from tunix_rt.datasets.selections import Selection
+from tunix_rt.tasks import gym
 from tunix_rt.values import Value, pretty
 
 DATA, MANIFEST = "dataset.jsonl", "manifest.json"
@@ -77,6 +78,11 @@ class Manifest(Value):
         if (self.selection is None) != (self.parents is None) or (self.selection is None) != (self.dropped is None):
             raise ValueError("a selection has parents and counts what it dropped; nothing else has")
         return self
+
+    @property
+    def of_gym(self) -> int:
+        """Its traces that come from reasoning-gym, whose only step states the answer."""
+        return sum(count for task, count in self.composition.task.items() if task.startswith(gym.PREFIX))
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import tomli_w
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, FiniteFloat, StringConstraints, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from tunix_rt import errors, recipes, tasks
 from tunix_rt.datasets import capacities, reviews, written
 from tunix_rt.datasets.capacities import Split
 from tunix_rt.datasets.reviews import Review
-from tunix_rt.tasks import LEVELS, TRANSFORMS
+from tunix_rt.tasks import LEVELS, TRANSFORMS, Task
 from tunix_rt.tasks.holdout import FORMS, Forms
 from tunix_rt.tasks.rng import Rng
 from tunix_rt.traces import Trace
@@ -21,17 +21,22 @@ from tunix_rt.values import Value, read_toml
 
 K = TypeVar("K")
 Facet = Literal["category", "difficulty"]
+Option = bool | int | FiniteFloat | str
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Weights = dict[Annotated[int, Field(ge=1, le=3)], Annotated[int, Field(ge=0)]]
 KEY_META = frozenset({"task", "task_version", "level", "group", "key", "transform"}) | reviews.META  # what makes an item again
 
 
 class Share(Value):
-    """How much of a task: an exact `count`, or a `weight` in what the `count` of its mix leaves over. `levels` are weights."""
+    """How much of a task: an exact `count`, or a `weight` in what the `count` of its mix leaves over. `levels` are weights.
+
+    `options` change the configuration of a task of reasoning-gym.
+    """
 
     count: int | None = Field(default=None, ge=0)
     weight: int | None = Field(default=None, ge=1)
     levels: Weights | None = None
+    options: dict[str, Option | list[Option]] = Field(default_factory=dict, exclude_if=lambda options: not options)
 
     @model_validator(mode="after")
     def _one_amount(self) -> "Share":
@@ -143,6 +148,10 @@ class Cell(NamedTuple):
     part: str = ""
     forms: Forms = "all"
 
+    def chosen(self, recipe: Recipe) -> Task:
+        """Its task, as this recipe configures it."""
+        return tasks.get(self.task, recipe.mixes[self.part].tasks[self.task].options)
+
 
 class Plan(NamedTuple):
     """What will be generated, cell by cell, or the `items` that were written."""
@@ -205,11 +214,17 @@ def largest_remainder(total: int, weights: Mapping[K, int]) -> dict[K, int]:
 
 def _known(recipe: Recipe, mix: Part) -> None:
     """Checked here and not in the value, so that a dataset made by a task since retired can still be opened."""
-    for kind, wanted, known in (("task", mix.tasks, tasks.names()), ("transform", mix.transforms, TRANSFORMS)):
-        for name in wanted:
-            if name not in known:
-                text = f"recipe {recipe.name!r}: no {kind} {name!r}.{errors.nearest(name, known)}"
-                raise errors.NotFound(text, kind=kind, name=name)
+    for name in mix.transforms:
+        if name not in TRANSFORMS:
+            text = f"recipe {recipe.name!r}: no transform {name!r}.{errors.nearest(name, TRANSFORMS)}"
+            raise errors.NotFound(text, transform=name)
+    for name, share in mix.tasks.items():
+        if tasks.get(name, share.options).section == "foreign" and (mix.transforms or mix.review):
+            raise errors.Invalid(
+                f"recipe {recipe.name!r}: task {name!r} has no steps to review and no prompt that may be changed; put it into "
+                "a part without transforms and review.",
+                task=name,
+            )
 
 
 def _task_counts(called: str, mix: Part) -> dict[str, int]:
@@ -241,13 +256,15 @@ def _edge_cells(seed: int, part: str, mix: Part, counts: Mapping[str, int]) -> l
 
 def _within_capacity(recipe: Recipe, cells: Sequence[Cell]) -> None:
     """Cells of one stream draw from the same prompts, whichever parts they belong to, and some levels share prompts."""
-    streams: dict[tuple[str, str | None, Forms], Counter[int]] = {}
+    streams: dict[tuple[Task, str | None, Forms], Counter[int]] = {}
+    chosen = {
+        (part, name): tasks.get(name, share.options) for part, mix in recipe.mixes.items() for name, share in mix.tasks.items()
+    }
     for cell in cells:
         for forms in FORMS:
-            wanted = streams.setdefault((cell.task, cell.transform, forms), Counter())
+            wanted = streams.setdefault((chosen[cell.part, cell.task], cell.transform, forms), Counter())
             wanted[cell.level] += cell.size if forms in ("all", cell.forms) else 0
-    for (name, _, forms), wanted in streams.items():
-        task = tasks.get(name)
+    for (task, _, forms), wanted in streams.items():
         for level, size in wanted.items():
             taken = capacities.lost(task, level, wanted)
             there = capacities.room(task, level, forms, recipe.split) - taken
@@ -255,9 +272,9 @@ def _within_capacity(recipe: Recipe, cells: Sequence[Cell]) -> None:
                 kind = "" if forms == "all" else f"in {forms} forms "
                 rest = f"; other levels of this recipe take about {taken} more" if taken else ""
                 raise errors.Invalid(
-                    f"recipe {recipe.name!r} asks for {size} items of task {name!r} level {level}, which has only about "
+                    f"recipe {recipe.name!r} asks for {size} items of task {task.name!r} level {level}, which has only about "
                     f"{there} {kind}on the {recipe.split} side of the split{rest}; ask for fewer or for other levels.",
-                    task=name,
+                    task=task.name,
                     level=level,
                     capacity=there,
                 )

@@ -4,6 +4,7 @@
 `judging` asks a model, about the answers.
 """
 
+from tunix_rt.evals.accepting import Accepted, accepted
 from tunix_rt.evals.attempts import attempts
 from tunix_rt.evals.checks import Checked, Problem, check_file
 from tunix_rt.evals.contamination import Contamination, contamination
@@ -15,7 +16,7 @@ from tunix_rt.evals.rescoring import Rescored, cases, latest, rescore
 from tunix_rt.evals.scorecards import FACETS, Line, scorecard
 
 __all__ = [
-    "FACETS", "SOURCE", "Checked", "Contamination", "Generate", "Line", "Look", "Problem", "Refused", "Rescored", "Wanted",
-    "attempts", "cases", "check_file", "contamination", "find", "import_log", "judge", "latest", "looks", "of_run", "prepare",
-    "question", "rescore", "score", "scorecard",
+    "FACETS", "SOURCE", "Accepted", "Checked", "Contamination", "Generate", "Line", "Look", "Problem", "Refused", "Rescored",
+    "Wanted", "accepted", "attempts", "cases", "check_file", "contamination", "find", "import_log", "judge", "latest", "looks",
+    "of_run", "prepare", "question", "rescore", "score", "scorecard",
 ]  # fmt: skip

@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunix_rt import datasets, errors, jobs, plugins, statistics, traces, values
+from tunix_rt import datasets, errors, jobs, plugins, statistics, tasks, traces, values
 from tunix_rt.jobs import GenerateJob
 from tunix_rt.scoring import Prediction, ReplyFormat, limited
-from tunix_rt.scoring.scorers import NAMES, PLUGINS, STORED, Case, Judge, Scored, Scorer
+from tunix_rt.scoring.scorers import PLUGINS, STORED, Case, Judge, Scored, Scorer
 from tunix_rt.settings import Settings
 from tunix_rt.traces import Trace
 from tunix_rt.values import Value
@@ -25,7 +25,7 @@ class Rescored(Value):
     """`skipped` items are none of this scorer's business; `refused` ones could not be graded within the limits. `unjudged`
     items got no verdict of a judge: they have no mark, and n does not count them.
 
-    `plugin` is the package that brings the scorer, with its version, None for one of ours.
+    `plugin` is the package whose code gave the marks, with its version, None for ours.
 
     `accuracy` is correct of n, with the Wilson interval; `ci95_clustered` clusters by template group. `measures` are the
     scorer's own: for steps see `_steps`.
@@ -78,25 +78,35 @@ def format_of(folder: Path) -> ReplyFormat:
 
 def cases(settings: Settings, folder: Path) -> list[Case]:
     """What was asked and said, in the order of `predictions.jsonl`."""
+    return [case for _, case in _cases(settings, folder, "predictions.jsonl")]
+
+
+def attempted(settings: Settings, folder: Path) -> list[tuple[int, Case]]:
+    """Every attempt at every item with its number from 0, where an evaluation took several samples."""
+    several = (folder / "generations.jsonl").is_file()
+    return _cases(settings, folder, "generations.jsonl" if several else "predictions.jsonl")
+
+
+def _cases(settings: Settings, folder: Path, file: str) -> list[tuple[int, Case]]:
     known, form = items(settings, folder), format_of(folder)
     found = []
-    for number, row in values.read_jsonl(folder / "predictions.jsonl"):
-        source = f"{folder / 'predictions.jsonl'}, line {number}"
-        said = Prediction.parse(row, source=source)
+    for number, row in values.read_jsonl(folder / file):
+        source = f"{folder / file}, line {number}"
+        sample = int(row.pop("sample", 0))
+        said = Prediction.parse({"answer": None, "steps": (), **row}, source=source)
         if said.item not in known:
             raise errors.Tampered(f"{source}: item {said.item[:12]!r} is not in the evaluation set.", item=said.item)
         trace = known[said.item]
-        found.append(
-            Case(
-                item=said.item,
-                group=str(trace.meta.get("group", "")),
-                reference=trace,
-                output=said.output,
-                finish=said.finish,
-                tokens=said.tokens,
-                form=form,
-            )
+        case = Case(
+            item=said.item,
+            group=str(trace.meta.get("group", "")),
+            reference=trace,
+            output=said.output,
+            finish=said.finish,
+            tokens=said.tokens,
+            form=form,
         )
+        found.append((sample, case))
     return found
 
 
@@ -135,6 +145,12 @@ def rescore(
     return made, out
 
 
+def brought(scorer: Scorer | Judge) -> str | None:
+    """The package whose code gives the marks, with its version; None for ours."""
+    package = tasks.package(tasks.gym.PREFIX) if scorer.name == "gym" else plugins.package(PLUGINS, scorer.name)
+    return " ".join(package) if package else None
+
+
 def listed(folder: Path) -> Iterator[tuple[Rescored, Path]]:
     """What an evaluation was rescored by, with the folder of each; by scorer."""
     for path in sorted(folder.glob(f"{FOLDER}/*/summary.json")):
@@ -167,7 +183,7 @@ def summarise(folder: Path, scorer: Scorer | Judge, rows: Sequence[Scored], *, s
         evaluation_id=str(values.read_json(folder / "summary.json")["evaluation_id"]),
         scorer=scorer.name,
         scorer_digest=digest(scorer),
-        plugin=None if scorer.name in NAMES else " ".join(plugins.package(PLUGINS, scorer.name)),
+        plugin=brought(scorer),
         n=len(rows),
         skipped=skipped,
         refused=sum("grading" in row.details for row in rows),
@@ -247,8 +263,15 @@ def _detection(rows: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
+def _gym(rows: Sequence[Scored]) -> dict[str, Any]:
+    """Many verifiers give part of a mark to an answer that is partly right; only the whole mark counts as correct."""
+    marks = [float(row.details["mark"]) for row in rows if "mark" in row.details]
+    return {"mean_mark": sum(marks) / len(marks) if marks else None, "partly_right": sum(0 < mark < 1 for mark in marks)}
+
+
 _MEASURES: dict[str, Callable[[Sequence[Scored]], dict[str, Any]]] = {
     "steps": _steps,
     "length": _lengths,
     "detection": _detection,
+    "gym": _gym,
 }

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tunix_rt import datasets, errors, jobs, models, plugins, recipes, tasks, values
+from tunix_rt import datasets, errors, jobs, models, recipes, tasks, values
 from tunix_rt.datasets import Pool, Recipe, Selection
 from tunix_rt.evidence.contents import DATASET_FILES, REJECTS, Items
 from tunix_rt.evidence.recompute import Bundle
@@ -77,16 +77,11 @@ def _rebuilt(bundle: Bundle, folder: str, items: Items, place: Path) -> Iterator
 
 def _plugged(folder: str, manifest: datasets.Manifest) -> None:
     """Raise Unavailable unless every plug-in that made the dataset is here in its version, and the manifest names it."""
-    for name, version in (manifest.plugins or {}).items():
-        here = plugins.installed(name)
-        if here != version:
-            lacking = "which is not here" if here is None else f"of which {here} is here"
-            raise Unavailable(f"{folder}: {manifest.name} was made with the plug-in {name} {version}, {lacking}")
+    if why := datasets.other_packages(manifest):
+        raise Unavailable(f"{folder}: {why}")
     for task in {task for mix in (manifest.recipe.mixes if manifest.recipe else {}).values() for task in mix.tasks}:
-        if task in tasks.CATALOGUE:
-            continue
-        brings = plugins.package(tasks.PLUGINS, task).name if task in tasks.names() else None
-        if brings not in (manifest.plugins or {}):
+        brings = tasks.package(task)
+        if task not in tasks.CATALOGUE and (brings is None or brings.name not in (manifest.plugins or {})):
             raise Unavailable(f"{folder}: {manifest.name} has the task {task!r}, of no plug-in that its manifest names")
 
 

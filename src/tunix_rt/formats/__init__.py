@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from tunix_rt import errors, plugins
+from tunix_rt import plugins
 from tunix_rt.formats import chat, feedback, instruct, langfuse, maths, own, telemetry
 from tunix_rt.formats.containers import Bad, Numbered, Rows, bad
 from tunix_rt.formats.core import BadFile, BadRow, Format, Origin, Reply, Row, to_trace
@@ -23,22 +23,13 @@ PLUGINS: Literal["tunix_rt.formats"] = "tunix_rt.formats"
 
 __all__ = [
     "IMPORTS", "PLUGINS", "Bad", "BadFile", "BadRow", "Format", "Numbered", "Origin", "Reader", "Reply", "Row", "Rows",
-    "detect", "named", "names", "to_trace",
+    "detect", "named", "to_trace",
 ]  # fmt: skip
-
-
-def names() -> tuple[str, ...]:
-    """Every import format that can be asked for, those of plug-ins last."""
-    return (*IMPORTS, *plugins.names(PLUGINS, IMPORTS))
 
 
 def named(name: str) -> Format:
     """The import format of that name."""
-    if name in IMPORTS:
-        return IMPORTS[name]
-    if name not in (known := names()):
-        raise errors.NotFound(f"no import format {name!r}.{errors.nearest(name, known)}", format=name)
-    form: Format = plugins.load(PLUGINS, name, lambda made: _unfit(made, name))
+    form: Format = plugins.named(PLUGINS, name, IMPORTS, _unfit)
     return form
 
 

@@ -2,7 +2,8 @@
 
 `grade` starts it, hands it one item after another, and starts another when one does not answer in time or dies: that item is
 marked unparseable with the reason, and no other item is touched. As a program (`python -m tunix_rt.scoring.limited`) this is
-the child: it gives up memory beyond the limit, files and children before it reads the first item.
+the child: a scorer with a method `ready` loads what it needs, then memory beyond the limit, files and children are given up,
+and then the first item is read.
 """
 
 import contextlib
@@ -118,6 +119,8 @@ def _read_line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
 def main(arguments: list[str]) -> int:
     """The child: scorer module, scorer as JSON, bytes of memory."""
     scorer = importlib.import_module(arguments[0]).ADAPTER.validate_json(arguments[1])
+    if ready := getattr(scorer, "ready", None):
+        ready()
     memory = int(arguments[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -4,6 +4,7 @@
 are its two halves, for streams that turn most candidates down and need no `Trace`; `problems` says what is wrong with one.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from tunix_rt import errors, plugins
@@ -15,6 +16,7 @@ from tunix_rt.tasks import (
     decompose,
     equation,
     fractions_of,
+    gym,
     logic,
     percent,
     rates,
@@ -38,8 +40,8 @@ from tunix_rt.tasks.transforms import TRANSFORMS, Transform
 from tunix_rt.traces import TRACE_VERSION, Trace
 
 __all__ = [
-    "CATALOGUE", "LEVELS", "PLUGINS", "TRANSFORMS", "Draft", "Section", "Task", "Transform", "draft", "get", "item", "line",
-    "names", "problems",
+    "CATALOGUE", "LEVELS", "PLUGINS", "TRANSFORMS", "Draft", "Section", "Task", "Transform", "draft", "get", "gym", "item",
+    "line", "package", "problems",
 ]  # fmt: skip
 
 _MODULES = (
@@ -72,18 +74,22 @@ CATALOGUE: dict[str, Task] = {module.TASK.name: module.TASK for module in _MODUL
 PLUGINS: Literal["tunix_rt.tasks"] = "tunix_rt.tasks"
 
 
-def names() -> tuple[str, ...]:
-    """Every task that can be asked for, those of plug-ins last."""
-    return (*CATALOGUE, *plugins.names(PLUGINS, CATALOGUE))
-
-
-def get(name: str) -> Task:
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    if name not in (known := names()):
-        raise errors.NotFound(f"no task {name!r}.{errors.nearest(name, known)}", task=name)
-    task: Task = plugins.load(PLUGINS, name, lambda made: _unfit(made, name))
+def get(name: str, options: Mapping[str, Any] | None = None) -> Task:
+    """The task of that name. Only those of `gym` have options."""
+    if name.startswith(gym.PREFIX):
+        return gym.task(name, options or {})
+    if options:
+        raise errors.Invalid(f"task {name!r} has no options, {next(iter(options))!r} is one.", task=name)
+    task: Task = plugins.named(PLUGINS, name, CATALOGUE, _unfit)
     return task
+
+
+def package(name: str) -> plugins.Package | None:
+    """What brings the task; None for a built-in one, and for one that is not here."""
+    if name.startswith(gym.PREFIX):
+        version = plugins.installed(gym.PACKAGE)
+        return None if version is None else plugins.Package(gym.PACKAGE, version)
+    return plugins.package(PLUGINS, name)
 
 
 def _unfit(made: Any, name: str) -> str | None:
@@ -130,5 +136,7 @@ def line(made: Draft, task: Task, level: int, key: str, transform: str | None = 
     }
     if transform:
         meta["transform"] = transform
+    if made.source:
+        meta["source"] = made.source
     body = {"prompt": made.prompt, "steps": steps, "final_answer": made.answer, "meta": meta}
     return {"trace_version": TRACE_VERSION, **body}

@@ -12,7 +12,7 @@ from tunix_rt.tasks.handles import Handle
 from tunix_rt.tasks.rng import Rng
 from tunix_rt.traces import StepType
 
-Section = Literal["reasoning", "synthetic", "golden"]
+Section = Literal["reasoning", "synthetic", "golden", "foreign"]
 LEVELS = (1, 2, 3)
 Forms = Mapping[str, str]
 Words = Mapping[str, object]  # what a form is filled with
@@ -25,11 +25,14 @@ class Line(NamedTuple):
 
 
 class Draft(NamedTuple):
+    """`source` says where an item of another package comes from."""
+
     form: str
     prompt: str
     terse: str
     lines: tuple[Line, ...]
     answer: str
+    source: Mapping[str, Any] | None = None
 
 
 class Task(NamedTuple):
@@ -45,6 +48,7 @@ class Task(NamedTuple):
     forms: tuple[str, ...]
     capacity: tuple[int, int, int]
     make: Callable[[Rng, int], Draft]
+    category: str = "other"
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 
-from tunix_rt import errors, plugins
+from tunix_rt import plugins
 from tunix_rt.scoring.scorers.choice import Choice
 from tunix_rt.scoring.scorers.core import Case, Scored
 from tunix_rt.scoring.scorers.detection import Detection
 from tunix_rt.scoring.scorers.exact import Exact
 from tunix_rt.scoring.scorers.form import Form
+from tunix_rt.scoring.scorers.gym import Gym
 from tunix_rt.scoring.scorers.judge import Judge
 from tunix_rt.scoring.scorers.length import Length
 from tunix_rt.scoring.scorers.numeric import Numeric
@@ -21,11 +22,8 @@ from tunix_rt.scoring.scorers.patterns import Regex
 from tunix_rt.scoring.scorers.stepwise import Steps
 from tunix_rt.values import Value
 
-Scorer = Annotated[Exact | Numeric | Choice | Regex | Steps | Form | Length | Detection, Field(discriminator="name")]
-KINDS: dict[
-    str,
-    type[Exact] | type[Numeric] | type[Choice] | type[Regex] | type[Steps] | type[Form] | type[Length] | type[Detection],
-] = {
+Scorer = Annotated[Exact | Numeric | Choice | Regex | Steps | Form | Length | Detection | Gym, Field(discriminator="name")]
+KINDS: dict[str, type[Value]] = {
     "exact": Exact,
     "numeric": Numeric,
     "choice": Choice,
@@ -34,22 +32,21 @@ KINDS: dict[
     "format": Form,
     "length": Length,
     "detection": Detection,
+    "gym": Gym,
 }
 JUDGE = "judge"
-NAMES = (*KINDS, JUDGE)
+_ALL: dict[str, type[Value]] = {**KINDS, JUDGE: Judge}
+NAMES = tuple(_ALL)
 PLUGINS: Literal["tunix_rt.scorers"] = "tunix_rt.scorers"
 
 
 def names() -> tuple[str, ...]:
     """Every scorer that can be asked for, those of plug-ins last."""
-    return (*NAMES, *plugins.names(PLUGINS, NAMES))
+    return plugins.names(PLUGINS, _ALL)
 
 
-def _plugged(name: str) -> Any:
-    """The class of a plug-in's scorer."""
-    if name not in (known := names()):
-        raise errors.NotFound(f"no scorer {name!r}.{errors.nearest(name, known)}", scorer=name)
-    return plugins.load(PLUGINS, name, lambda made: _unfit(made, name))
+def _class(name: str) -> Any:
+    return plugins.named(PLUGINS, name, _ALL, _unfit)
 
 
 def _unfit(made: Any, name: str) -> str | None:
@@ -65,7 +62,7 @@ def _unfit(made: Any, name: str) -> str | None:
 
 def _read(data: Any, built_in: ValidatorFunctionWrapHandler) -> Any:
     name = data.get("name") if isinstance(data, dict) else None
-    return built_in(data) if not isinstance(name, str) or name in NAMES else _plugged(name).model_validate(data)
+    return built_in(data) if not isinstance(name, str) or name in NAMES else _class(name).model_validate(data)
 
 
 ADAPTER: TypeAdapter[Scorer] = TypeAdapter(Annotated[Scorer, WrapValidator(_read)])
@@ -74,13 +71,12 @@ STORED: TypeAdapter[Scorer | Judge] = TypeAdapter(
 )
 
 __all__ = [
-    "ADAPTER", "JUDGE", "KINDS", "NAMES", "PLUGINS", "STORED", "Case", "Choice", "Detection", "Exact", "Form", "Judge",
-    "Length", "Numeric", "Regex", "Scored", "Scorer", "Steps", "named", "names",
+    "ADAPTER", "JUDGE", "KINDS", "NAMES", "PLUGINS", "STORED", "Case", "Choice", "Detection", "Exact", "Form", "Gym",
+    "Judge", "Length", "Numeric", "Regex", "Scored", "Scorer", "Steps", "named", "names",
 ]  # fmt: skip
 
 
 def named(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
     """The scorer of that name with these options; text is read as the option's type. Invalid names the option."""
-    kind: Any = KINDS[name] if name in KINDS else _plugged(name)
-    made: Scorer = kind.parse({**(options or {}), "name": name}, source=f"scorer {name!r}")
+    made: Scorer = _class(name).parse({**(options or {}), "name": name}, source=f"scorer {name!r}")
     return made
