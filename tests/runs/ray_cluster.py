@@ -15,11 +15,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psutil
+import pytest
 
 import tunix_rt
+from tunix_rt.launchers.handles import Handle
+from tunix_rt.launchers.ray import Ray
 
 RAY = Path(sys.executable).with_name("ray")
+on_a_cluster = pytest.mark.skipif(not RAY.exists(), reason="Ray is not installed: pip install 'ray[default]==2.60.0'")
 MARK = "RAY_CLUSTER_OF_A_TEST"
 GO_ON = ("tunix_rt", "kill -s 0")  # shims and what they stand by; the process with which Ray watches over an entrypoint
 
@@ -84,6 +89,21 @@ class Cluster:
             assert time.monotonic() < deadline, f"Ray left processes: {found}"
             time.sleep(0.05)
         shutil.rmtree(self._folder)
+
+    def jobs(self, handle: Handle) -> list[tuple[str, str]]:
+        """Name and status of each job that is a run's, whatever it is called."""
+        listed = httpx.get(f"{self.address}/api/jobs/", timeout=30).json()
+        return [(job["submission_id"], job["status"]) for job in listed if handle.run_id in job["entrypoint"]]
+
+    def begin(self, launcher: Ray, handle: Handle) -> None:
+        """Launch until Ray has one job more: a launch that gets no answer in time does nothing."""
+        before = len(self.jobs(handle))
+
+        def one_more() -> bool:
+            launcher.launch(handle)
+            return len(self.jobs(handle)) > before
+
+        until(one_more)
 
     def _processes(self) -> list[tuple[psutil.Process, str]]:
         found = []
