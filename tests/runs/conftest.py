@@ -42,6 +42,14 @@ def at(home: Callable[[str], Settings]) -> Iterator[Callable[..., tuple[Settings
         opened.close()
 
 
+@pytest.fixture
+def workplace(home: Callable[[str], Settings]) -> Iterator[tuple[Settings, Store]]:
+    settings = home("sqlite")
+    opened = store.open_store(settings)
+    yield settings, opened
+    opened.close()
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     made = Cluster()
