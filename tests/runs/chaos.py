@@ -264,13 +264,14 @@ def adopted_beside(zombie: Any, opened: Store, run_id: str) -> Run:
     raise AssertionError("nobody could adopt the run")
 
 
-def woken_late(where: Settings, opened: Store, started: Any, build: str) -> Run:
+def woken_late(where: Settings, opened: Store, started: Any, build: str, seconds: float = 0.8) -> Run:
     """A run whose worker sleeps past its lease and wakes when another has adopted it, but before that one has ended it."""
-    (run_id,) = submitted(opened, 1, seconds=0.8)
+    (run_id,) = submitted(opened, 1, seconds)
     zombie = started(where, build=build)
     until(lambda: (get(opened, run_id).dir(where) / "events.jsonl").exists() and get(opened, run_id).launcher)
     heir = adopted_beside(zombie, opened, run_id)
     os.kill(zombie.pid, signal.SIGCONT)
+    until(lambda: shim.ended(heir.dir(where), run_id, heir.attempt))
     time.sleep(1.0)  # its passes over the exited process go by
     with opened.unit_of_work() as connection:
         runs.finish(connection, heir, Outcome("failed", "unexplained", "by the heir"))

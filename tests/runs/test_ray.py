@@ -228,7 +228,8 @@ def test_a_worker_that_begins_adopted_runs_again_is_caught(cluster: Cluster, at:
 @on_a_cluster
 def test_a_worker_that_wakes_up_late_writes_nothing(cluster: Cluster, at: Any, started: Any) -> None:
     where, opened = at("sqlite")
-    assert chaos.woken_late(where, opened, partial(started, on=cluster.address), "remembering").message == "by the heir"
+    on = partial(started, on=cluster.address)
+    assert chaos.woken_late(where, opened, on, "remembering", seconds=2.0).message == "by the heir"
 
 
 @on_a_cluster

@@ -60,11 +60,11 @@ def test_the_runs_of_killed_workers_are_adopted(cluster: Cluster, at: Any, start
 def test_late_writes(cluster: Cluster, at: Any, started: Any) -> None:
     where, opened = at("sqlite")
     on = partial(started, on=cluster.address)
-    found = [chaos.woken_late(where, opened, on, "remembering").message for _ in range(10)]
+    found = [chaos.woken_late(where, opened, on, "remembering", seconds=3.0).message for _ in range(10)]
     late = sum(message != "by the heir" for message in found)
     counted.record("ray-late-writes", "J4", zombies=10, accepted=late)
     assert late == 0
-    assert chaos.woken_late(where, opened, on, "unfenced").message != "by the heir", "the control"
+    assert chaos.woken_late(where, opened, on, "unfenced", seconds=3.0).message != "by the heir", "the control"
 
 
 def test_healthy_runs_under_starvation(cluster: Cluster, home: Callable[[str], Settings]) -> None:
