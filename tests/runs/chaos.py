@@ -8,17 +8,18 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import select
 
-from tunix_rt import errors, runs, store
+from tunix_rt import runs, store
 from tunix_rt.launchers import processes, ray, shim
 from tunix_rt.launchers.handles import Exit, Handle, Launcher, Status, Why
 from tunix_rt.launchers.local import Local
@@ -246,18 +247,39 @@ def waits_after_kills(where: Settings, opened: Store, started: Any, kills: int, 
     return waits
 
 
-def adopted_beside(zombie: Any, opened: Store, run_id: str) -> Run:
-    """The run in other hands, its worker asleep. One that was stopped with a transaction open is woken and stopped again:
-    what it has locked nobody else can have."""
+def put_to_sleep(zombie: Any, where: Settings) -> None:
+    """SIGSTOP, but not in the middle of a write to SQLite: nobody else could write then."""
+    for _ in range(100):
+        os.kill(zombie.pid, signal.SIGSTOP)
+        time.sleep(0.02)
+        if where.database or _writable(where.home / "tunix-rt.db"):
+            return
+        os.kill(zombie.pid, signal.SIGCONT)
+        time.sleep(0.02)
+    raise AssertionError("it writes all the time")
+
+
+def _writable(path: Path) -> bool:
+    with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+    return True
+
+
+def adopted_beside(zombie: Any, where: Settings, opened: Store, run_id: str) -> Run:
+    """The run in other hands, its worker asleep. One that was stopped with a row of PostgreSQL locked is woken and stopped
+    again."""
     launcher = get(opened, run_id).launcher or "local"
     for _ in range(20):
-        os.kill(zombie.pid, signal.SIGSTOP)
+        put_to_sleep(zombie, where)
         deadline = time.monotonic() + 3.0
         while time.monotonic() < deadline:
-            with suppress(errors.Missing), opened.unit_of_work() as connection:
+            with opened.unit_of_work() as connection:
                 heir = runs.claim(connection, "heir", only=run_id, launcher=launcher)
-                if heir is not None:
-                    return heir
+            if heir is not None:
+                return heir
             time.sleep(0.05)
         os.kill(zombie.pid, signal.SIGCONT)
         time.sleep(0.1)
@@ -269,7 +291,7 @@ def woken_late(where: Settings, opened: Store, started: Any, build: str, seconds
     (run_id,) = submitted(opened, 1, seconds)
     zombie = started(where, build=build)
     until(lambda: (get(opened, run_id).dir(where) / "events.jsonl").exists() and get(opened, run_id).launcher)
-    heir = adopted_beside(zombie, opened, run_id)
+    heir = adopted_beside(zombie, where, opened, run_id)
     os.kill(zombie.pid, signal.SIGCONT)
     until(lambda: shim.ended(heir.dir(where), run_id, heir.attempt))
     time.sleep(1.0)  # its passes over the exited process go by
