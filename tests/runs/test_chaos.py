@@ -3,22 +3,17 @@
 Rows J1, J3, J4 and J5 of docs/reliability.md. The counts marked `long` write docs/results.
 """
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import chaos
-import psutil
 import pytest
+from chaos import ends, get, gone_after, waits_after_kills, woken_late
 from sqlalchemy import update
 
 import counted
-from tunix_rt import errors, runs, store
-from tunix_rt.launchers import processes
-from tunix_rt.runs import ENDED, Outcome, ProbeSpec, Run
+from tunix_rt import runs
+from tunix_rt.runs import ProbeSpec
 from tunix_rt.runs.tables import RUNS
 from tunix_rt.settings import Settings
 from tunix_rt.store import Store, clock
@@ -26,70 +21,6 @@ from tunix_rt.store import Store, clock
 CRASH_POINTS = ("claimed", "launched", "exited", "finished")
 DONE_ONCE = {("completed", "done", 1, 1)}
 ADOPTED_WITHIN = 5.0  # seconds after a worker starts on the machine where another died
-
-
-@pytest.fixture
-def started() -> Iterator[Callable[..., Any]]:
-    """Starts workers, and ends those that are left."""
-    alive: list[Any] = []
-
-    def start(where: Settings, **options: Any) -> Any:
-        alive.append(chaos.start(where, **options))
-        return alive[-1]
-
-    yield start
-    for process in alive:
-        chaos.end(process)
-
-
-@pytest.fixture
-def at(home: Callable[[str], Settings]) -> Iterator[Callable[..., tuple[Settings, Store]]]:
-    """A new workspace on the named database, with its open store."""
-    made: list[Store] = []
-
-    def there(database: str, lease: float = chaos.LEASE) -> tuple[Settings, Store]:
-        given = home(database)
-        where = chaos.settings(given.home, given.database, lease)
-        made.append(store.open_store(where))
-        return where, made[-1]
-
-    yield there
-    for opened in made:
-        opened.close()
-
-
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> float:
-    """How many seconds it took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not happen in time"
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def get(opened: Store, run_id: str) -> Run:
-    with opened.reading() as connection:
-        return runs.get(connection, run_id)
-
-
-def all_runs(opened: Store) -> tuple[Run, ...]:
-    with opened.reading() as connection:
-        return runs.listed(connection, limit=1000).data
-
-
-def ended(opened: Store) -> bool:
-    return all(run.state in ENDED for run in all_runs(opened))
-
-
-def ends(where: Settings, opened: Store) -> set[tuple[str, str | None, int, int]]:
-    """State, reason, attempts, and how often the work was done."""
-    until(lambda: ended(opened))
-    return {(run.state, run.reason, run.attempt, done(where, run)) for run in all_runs(opened)}
-
-
-def done(where: Settings, run: Run) -> int:
-    path = run.dir(where) / "done.log"
-    return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
 # J3 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,19 +46,6 @@ def test_no_run_is_lost_and_none_is_done_twice_at_length(either: Settings) -> No
 
 
 # J1 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def waits_after_kills(where: Settings, opened: Store, started: Any, kills: int, limit: float, **heir: Any) -> list[float]:
-    """A worker is killed beside its run, another starts: the seconds until the run has left its dead owner, for each kill."""
-    waits, worker = [], started(where)
-    for _ in range(kills):
-        (run_id,) = chaos.submitted(opened, 1, seconds=0.3)
-        until(lambda id=run_id: (get(opened, id).dir(where) / "events.jsonl").exists())
-        owner = get(opened, run_id).owner
-        chaos.end(worker)
-        worker = started(where, **heir)
-        waits.append(until(lambda id=run_id, owner=owner: get(opened, id).owner != owner, limit))
-    return waits
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -183,37 +101,6 @@ def test_a_crash_at_any_point_is_made_good_by_the_next_worker(
 # J4 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def adopted_beside(zombie: Any, opened: Store, run_id: str) -> Run:
-    """The run in other hands, its worker asleep. One that was stopped with a transaction open is woken and stopped again:
-    what it has locked nobody else can have."""
-    for _ in range(20):
-        os.kill(zombie.pid, signal.SIGSTOP)
-        deadline = time.monotonic() + 3.0
-        while time.monotonic() < deadline:
-            with suppress(errors.Missing), opened.unit_of_work() as connection:
-                heir = runs.claim(connection, "heir", only=run_id)
-                if heir is not None:
-                    return heir
-            time.sleep(0.05)
-        os.kill(zombie.pid, signal.SIGCONT)
-        time.sleep(0.1)
-    raise AssertionError("nobody could adopt the run")
-
-
-def woken_late(where: Settings, opened: Store, started: Any, build: str) -> Run:
-    """A run whose worker sleeps past its lease and wakes when another has adopted it, but before that one has ended it."""
-    (run_id,) = chaos.submitted(opened, 1, seconds=0.8)
-    zombie = started(where, build=build)
-    until(lambda: (get(opened, run_id).dir(where) / "events.jsonl").exists() and get(opened, run_id).launcher)
-    heir = adopted_beside(zombie, opened, run_id)
-    os.kill(zombie.pid, signal.SIGCONT)
-    time.sleep(1.0)  # its passes over the exited process go by
-    with opened.unit_of_work() as connection:
-        runs.finish(connection, heir, Outcome("failed", "unexplained", "by the heir"))
-    chaos.end(zombie)
-    return get(opened, run_id)
-
-
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("build", ["sound", "remembering"])
 def test_a_worker_that_wakes_up_late_writes_nothing(at: Any, started: Any, database: str, build: str) -> None:
@@ -266,19 +153,6 @@ def test_healthy_runs_under_starvation_at_length(either: Settings) -> None:
 
 
 # J5 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def gone_after(where: Settings, opened: Store, started: Any) -> float:
-    """Worker and shim are killed and nobody else is there: the seconds until trainer, child and grandchild are gone."""
-    with opened.unit_of_work() as connection:
-        run = runs.submit(connection, ProbeSpec(how="family"), max_attempts=1)
-    worker = started(where)
-    mark = processes.mark(run.run_id, 1, str(run.dir(where)))
-    until(lambda: len(processes.marked(mark)) == 3)
-    (shim,) = psutil.Process(worker.pid).children()
-    os.kill(worker.pid, signal.SIGKILL)
-    shim.kill()
-    return until(lambda: not processes.marked(mark))
 
 
 def test_nothing_outlives_its_killed_worker_and_shim(at: Any, started: Any) -> None:

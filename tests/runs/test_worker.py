@@ -41,7 +41,7 @@ def current(opened: Store, run: Run) -> Run:
         return runs.get(connection, run.run_id)
 
 
-def work_until(worker: Worker, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def work_until(worker: Worker, condition: Callable[[], bool], seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

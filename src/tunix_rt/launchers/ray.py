@@ -64,7 +64,7 @@ class Ray:
         job, revoked = self._job(handle), shim.revoked(*_of(handle)) is not None
         if job == "unknown" and not revoked:
             self._submit(handle, timeout)
-        elif (revoked or _over(job)) and job != "silent" and _revoke(handle, UNPLACED):
+        elif (revoked or _over(job)) and _revoke(handle, UNPLACED):
             raise errors.Failed(f"the Ray cluster did not begin it: {_told(job)}", reason=UNPLACED)
 
     def poll(self, handle: Handle) -> Status:
@@ -73,7 +73,7 @@ class Ray:
         found = _noted(handle)
         if found is not None:
             return found
-        if shim.revoked(*_of(handle)) is not None:
+        if shim.revoked(*_of(handle)) is not None and not _begun(handle):
             return "new"  # its shim will never begin
         if time.monotonic() < self._alive_until.get(_submission(handle), 0.0):
             return "running"
@@ -87,7 +87,7 @@ class Ray:
         found = _noted(handle)
         if found is not None:
             return found
-        return "new" if shim.launched(handle.folder, handle.run_id) < handle.attempt else "lost"
+        return "lost" if _begun(handle) else "new"
 
     def exit(self, handle: Handle) -> Exit:
         ended = values.read_json(handle.folder / shim.EXIT)
@@ -101,7 +101,7 @@ class Ray:
             begun = not _revoke(handle, why)
             if begun:
                 _write_cancel(handle, why)
-        except errors.Failed:  # a full disk, most likely: Ray can end the tree without a file
+        except (errors.Failed, OSError):  # a full disk, most likely: Ray can end the tree without a file
             begun = False
         if not begun:
             self._stop(handle)
@@ -154,10 +154,13 @@ class Ray:
             return "silent"
         if answer.status_code == httpx.codes.NOT_FOUND and "does not exist" in answer.text:
             return "unknown"
-        if answer.is_error:
-            return self._fell_silent(f"HTTP {answer.status_code}")
-        found: dict[str, Any] = answer.json()
-        return found
+        try:
+            found = answer.json() if answer.is_success else None
+        except ValueError:
+            found = None
+        if isinstance(found, dict) and "status" in found:
+            return found
+        return self._fell_silent(f"HTTP {answer.status_code}")
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response | None:
         """None when there is no answer, or none of use; then the head is left alone for a while, so that leases are renewed."""
@@ -165,7 +168,7 @@ class Ray:
             return None
         try:
             answer = self._http.request(method, path, json=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             self._fell_silent(type(error).__name__)
             return None
         if answer.is_server_error or answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -187,6 +190,10 @@ def _of(handle: Handle) -> tuple[Any, str, int]:
     return handle.folder, handle.run_id, handle.attempt
 
 
+def _begun(handle: Handle) -> bool:
+    return shim.launched(handle.folder, handle.run_id) >= handle.attempt
+
+
 def _noted(handle: Handle) -> Status | None:
     """What the shim left in the folder, read in the order note, lock, exit; None when that does not settle it."""
     last = shim.launched(handle.folder, handle.run_id)
@@ -205,7 +212,7 @@ def _revoke(handle: Handle, why: str) -> bool:
     lock = os.open(handle.folder / shim.LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if shim.launched(handle.folder, handle.run_id) >= handle.attempt:
+        if _begun(handle):
             return False
         _write_cancel(handle, why)
     except BlockingIOError:

@@ -125,18 +125,15 @@ def read(path: Path) -> dict[str, Any]:
 
 def ended(folder: Path, run_id: str, attempt: int) -> dict[str, Any]:
     """How the attempt ended; empty unless its shim wrote it down."""
-    return _about(folder / EXIT, run_id, attempt)
+    found = read(folder / EXIT)
+    return found if (found.get("run_id"), found.get("attempt")) == (run_id, attempt) else {}
 
 
 def revoked(folder: Path, run_id: str, attempt: int) -> str | None:
-    """Why the attempt was told to stop; None when it was not."""
-    wanted = _about(folder / CANCEL, run_id, attempt)
-    return str(wanted["why"]) if wanted else None
-
-
-def _about(path: Path, run_id: str, attempt: int) -> dict[str, Any]:
-    found = read(path)
-    return found if (found.get("run_id"), found.get("attempt")) == (run_id, attempt) else {}
+    """Why the attempt was told to stop; None when it was not. What a later attempt was told holds for an earlier one, whose
+    own word it has written over: that one may still wait for its place somewhere."""
+    wanted = read(folder / CANCEL)
+    return str(wanted["why"]) if wanted.get("run_id") == run_id and wanted["attempt"] >= attempt else None
 
 
 def locked(folder: Path) -> bool:
