@@ -134,7 +134,8 @@ class Decoder:
         no = jnp.zeros(size, jnp.bool_)
         rows = Rows(number, number, number, number, jnp.zeros((size, longest), jnp.int32), no, no, number.astype(jnp.uint32))
         state = State(cache, jnp.zeros((), jnp.int32), jax.tree.map(jnp.copy, rows))  # a donated buffer is given once
-        return jax.device_put(state, jax.devices()[0])  # bound to it as what a program returns is: else each compiles twice
+        bound: State = jax.device_put(state, jax.devices()[0])  # as what a program returns is: else each compiles twice
+        return bound
 
     def _prefill_shared(self, weights: Any, tokens: jax.Array) -> Cache:
         _, cache = self._hidden(weights, tokens, {}, 0)
