@@ -119,10 +119,18 @@ class Compute(Value):
 
 
 class Mesh(Value):
-    """Devices of one run: data and parameters split `fsdp` ways, heads and hidden units `tp` ways."""
+    """Devices of one run: data and parameters split `fsdp` ways, heads and hidden units `tp` ways; on so many `hosts`, each
+    with as many of the devices as the others."""
 
     fsdp: int = Field(default=1, ge=1, le=4096)
     tp: int = Field(default=1, ge=1, le=4096)
+    hosts: int = Field(default=1, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _devices_are_dealt_out_evenly(self) -> Self:
+        if self.devices % self.hosts:
+            raise ValueError(f"{self.devices} devices (fsdp times tp) cannot be dealt out evenly over {self.hosts} 'hosts'")
+        return self
 
     @property
     def devices(self) -> int:

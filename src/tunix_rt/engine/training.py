@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from tunix_rt import errors, estimates, values
-from tunix_rt.engine import checkpoints, corpus, devices, identity, masks, packing, placement, trainer, weights
+from tunix_rt.engine import checkpoints, corpus, devices, hosts, identity, masks, packing, placement, trainer, weights
 from tunix_rt.engine.corpus import Corpus
 from tunix_rt.engine.held_out import HeldOut
 from tunix_rt.engine.packing import StepBatch
@@ -43,7 +43,7 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         accumulation=plan.batch.accumulation,
         device=devices.name(),
     )
-    resumed = checkpoints.usable(attempt / "checkpoints", events) or 0
+    resumed = hosts.agreed(lambda: checkpoints.usable(attempt / "checkpoints", events) or 0)
     identity.hold(attempt, job, material.base, begun=resumed > 0)
     earlier = kept_metrics(attempt / "metrics.jsonl", resumed)
     if resumed:

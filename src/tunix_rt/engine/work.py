@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.engine import asking, devices, estimating, exports, generator, masks, stopping, training
+from tunix_rt.engine import asking, devices, estimating, exports, generator, hosts, masks, stopping, training
 from tunix_rt.jobs import AskJob, EstimateJob, ExportJob, GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
 
+Known = (errors.Mistake, OSError, ValueError, RuntimeError, MemoryError)
 Work = TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | AskJob
 
 
@@ -20,18 +21,25 @@ def main(attempt: Path) -> int:
     signal.signal(signal.SIGTERM, stopping.stop)
     logging.basicConfig(level=logging.WARNING)
     try:
-        job, inputs = jobs.read(attempt)
-        if isinstance(job, ProbeJob):
-            raise errors.Invalid(f"{attempt} holds a probe, which the engine does not run.", field="kind")
-        devices.use(job.device, inputs.compile_cache)
-        values.write_json(attempt / "environment.json", devices.environment())
-        values.write_json(attempt / "result.json", _do(job, inputs, attempt))
-    except stopping.Stopped as stopped:
-        jobs.Events(attempt).emit("stopped", **stopped.details)
-        return stopped.engine_code
-    except (errors.Mistake, OSError, ValueError, RuntimeError, MemoryError) as error:
+        return run(attempt)
+    except Known as error:
         return _fail(attempt, error)
-    jobs.Events(attempt).emit("done")
+
+
+def run(attempt: Path) -> int:
+    """The exit code of what ended as it should; raises one of `Known` for the rest."""
+    job, inputs = jobs.read(attempt)
+    if isinstance(job, ProbeJob):
+        raise errors.Invalid(f"{attempt} holds a probe, which the engine does not run.", field="kind")
+    devices.use(job.device, inputs.compile_cache)
+    with hosts.workplace(attempt) as folder:
+        values.write_json(folder / "environment.json", devices.environment())
+        try:
+            values.write_json(folder / "result.json", _do(job, inputs, folder))
+        except stopping.Stopped as stopped:
+            jobs.Events(folder).emit("stopped", **stopped.details)
+            return stopped.engine_code
+        jobs.Events(folder).emit("done")
     return 0
 
 
