@@ -341,7 +341,7 @@ class ProbeJob(Value):
 
 
 Job = TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | AskJob | ProbeJob
-ASKED = "asked.jsonl"
+ASKED, HOST = "asked.jsonl", "host.json"
 Item = TypeVar("Item")
 
 
@@ -358,6 +358,14 @@ class Inputs(Value):
     adapter: Path | None = None
     compile_cache: Path | None = None
     seconds: float | None = None
+
+
+class Host(Value):
+    """What a cluster sets aside on each host of a run that has several, and the seconds it may take to find the places."""
+
+    cpus: float = Field(default=1.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
+    unplaced: float = Field(default=900.0, gt=0)
 
 
 def spread(items: list[Item], limit: int | None) -> list[Item]:
@@ -397,6 +405,14 @@ def read(folder: Path) -> tuple[Job, Inputs]:
         raise errors.Invalid(f"{path}: 'kind' is {kind!r}; known: {', '.join(kinds)}.", path=str(path), field="kind")
     job = kinds[kind].parse(data, source=str(path))
     return job, Inputs.parse(values.read_json(folder / "inputs.json"), source=str(folder / "inputs.json"))
+
+
+def hosts(folder: Path) -> int:
+    """On how many hosts the job in the folder runs; 1 where there is none that can be read."""
+    try:
+        return int(values.read_json(folder / "config.json")["mesh"]["hosts"])
+    except (errors.Mistake, OSError, KeyError, TypeError, ValueError):
+        return 1
 
 
 def read_config(path: Path) -> TrainConfig:

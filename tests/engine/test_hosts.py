@@ -1,9 +1,7 @@
 """A run in two processes, as on two hosts: what one process trains, resumed, stopped together, and written by the first."""
 
-import multiprocessing
 import os
 import sys
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np

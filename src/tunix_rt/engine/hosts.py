@@ -49,7 +49,8 @@ def together(what: str) -> None:
 def placed(value: jax.Array | np.ndarray, sharding: jax.sharding.Sharding) -> jax.Array:
     """The array that every process has whole, each keeping its part."""
     if sharding.is_fully_addressable or (isinstance(value, jax.Array) and not value.is_fully_addressable):
-        return jax.device_put(value, sharding)
+        moved: jax.Array = jax.device_put(value, sharding)
+        return moved
     whole = np.asarray(value)
     return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 

@@ -197,10 +197,11 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
     def _placed(self, micro: MicroBatch) -> MicroBatch:
         """The arrays dealt out over the mesh. Tunix would take those of each process for a part of the batch; here every
         process has made all of it."""
-        axes = self.config.data_sharding_axis
-        if self.mesh is None:
+        mesh, spec = self.mesh, PartitionSpec(*self.config.data_sharding_axis)
+        if mesh is None:
             return micro
-        return MicroBatch(*(hosts.placed(one, sharding_utils.get_sharding(one, self.mesh, PartitionSpec(*axes))) for one in micro))
+        dealt: MicroBatch = jax.tree.map(lambda one: hosts.placed(one, sharding_utils.get_sharding(one, mesh, spec)), micro)
+        return dealt
 
     def _post_process_train_step(self, aux: Any) -> None:  # noqa: ARG002
         """Tunix's hook after each micro-batch: the buffered loss is the device value just computed."""

@@ -62,7 +62,7 @@ def _do(job: Work, inputs: Inputs, attempt: Path) -> dict[str, Any]:
 def _fail(attempt: Path, error: Exception) -> int:
     """Log the whole story; leave one event that says what a person can do."""
     traceback.print_exception(error)
-    known = _explained(error)
+    known = explained(error)
     try:
         jobs.Events(attempt).emit("failed", **known.as_dict()["error"])
     except OSError:
@@ -70,7 +70,7 @@ def _fail(attempt: Path, error: Exception) -> int:
     return jobs.EXIT_CODES.get(known.details.get("reason", ""), 1)
 
 
-def _explained(error: Exception) -> errors.Mistake:
+def explained(error: Exception) -> errors.Mistake:
     """The mistake a person can act on; `details.reason` is the reason the run ends with."""
     text = str(error)
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:

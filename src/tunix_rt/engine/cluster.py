@@ -1,0 +1,127 @@
+"""A training on several hosts: Ray Train starts a process on each, and this one stays until they have ended.
+
+It is what the launcher sees of the run. It passes a SIGTERM on as a note in the attempt's folder, which the first process looks
+for after each step, and writes down why a host failed. When it dies, Ray ends the processes it had started. It loads no JAX.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tunix_rt import errors, jobs, values
+from tunix_rt.jobs import HOST, Events, Host
+
+NOTE = "stop.note"
+PASSED_ON = ("HF_HUB_OFFLINE", "TF_CPP_MIN_LOG_LEVEL", "TUNIX_RT_ATTEMPT")  # the last is how what is left of a run is found
+SETTINGS = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_TRAIN_METRICS_ENABLED": "0"}
+
+
+class HostFailed(Exception):
+    """What went wrong on a host: the JSON of an `errors.Mistake`, which no pickle can spoil."""
+
+
+def run(attempt: Path, hosts: int) -> int:
+    """The exit code of the first host's process, or that of the failure, which is in the events then."""
+    try:
+        return _fit(attempt.absolute(), hosts)
+    except errors.Mistake as mistake:
+        Events(attempt).emit("failed", **mistake.as_dict()["error"])
+        return jobs.EXIT_CODES.get(mistake.details.get("reason", ""), 1)
+
+
+def _fit(attempt: Path, hosts: int) -> int:
+    job, _ = jobs.read(attempt)
+    device = getattr(job, "device", "auto")
+    if device == "tpu":
+        raise errors.Invalid(
+            "'device' is 'tpu': several TPU hosts are not offered, for Ray has to be told their topology; use cpu or gpu.",
+            field="device",
+        )
+    if "RAY_ADDRESS" not in os.environ or not (attempt / HOST).is_file():
+        raise errors.Missing(f"a mesh on {hosts} hosts needs a Ray cluster: start a worker with --launcher ray.", field="mesh")
+    try:
+        import ray  # noqa: PLC0415  # on the machines of a cluster only
+        from ray import train  # noqa: PLC0415
+        from ray.train.v2.jax import JaxTrainer  # noqa: PLC0415
+    except ImportError as error:
+        raise errors.Missing(f"{error}; on every machine of the cluster: pip install 'tunix-rt[train,ray]'.") from error
+    host = Host.parse(values.read_json(attempt / HOST), source=HOST)
+    gpus = 0 if device == "cpu" else int(host.gpus)
+    os.environ |= SETTINGS | {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(host.unplaced)}
+    (attempt / NOTE).unlink(missing_ok=True)
+    ray.init(logging_level="WARNING")
+    signal.signal(signal.SIGTERM, lambda *_: (attempt / NOTE).touch())  # Ray has set its own
+    trainer = JaxTrainer(
+        _member,
+        train_loop_config={"attempt": str(attempt), "began": psutil.Process().create_time()},
+        scaling_config=train.ScalingConfig(
+            num_workers=hosts,
+            use_gpu=gpus > 0,
+            resources_per_worker={"CPU": host.cpus} | ({"GPU": gpus} if gpus else {}),
+            # JaxTrainer counts a machine's GPUs from 0 for every process, so no two may share one.
+            placement_strategy="STRICT_SPREAD" if gpus else "SPREAD",
+        ),
+        run_config=train.RunConfig(
+            name="train",
+            storage_path=str(attempt / "ray"),
+            failure_config=train.FailureConfig(controller_failure_limit=0, max_preemption_failures=0),
+            worker_runtime_env={"env_vars": {name: os.environ[name] for name in PASSED_ON if name in os.environ}},
+            logging_config=train.LoggingConfig(log_level="WARNING"),
+        ),
+    )
+    try:
+        return int(trainer.fit().return_value)
+    except train.WorkerGroupError as error:
+        raise _told(error.worker_failures) from error
+    except train.ControllerError as error:
+        reason = "unplaced" if "StartupTimeout" in type(error.controller_failure).__name__ else "exception"
+        raise errors.Failed(f"Ray could not start it: {error.controller_failure}", reason=reason) from error
+    finally:
+        shutil.rmtree(attempt / "ray", ignore_errors=True)
+
+
+def _member(asked: dict[str, Any]) -> int:
+    """One host's process, from Ray's call to the end of its part of the run."""
+    import jax  # noqa: PLC0415  # Ray Train may set what it reads when it is imported
+    from ray import train  # noqa: PLC0415
+    from ray.train import collective  # noqa: PLC0415
+
+    from tunix_rt.engine import hosts, stopping, work  # noqa: PLC0415
+
+    attempt, context = Path(asked["attempt"]), train.get_context()
+    if not jax.distributed.is_initialized():  # which Ray Train does for GPUs only
+        address = collective.broadcast_from_rank_zero(_address())
+        hosts.join(address, context.get_world_size(), context.get_world_rank())
+    stopping.stop.follow(attempt / NOTE, asked["began"])
+    try:
+        return work.run(attempt)
+    except work.Known as error:
+        raise HostFailed(json.dumps(work.explained(error).as_dict()["error"])) from error
+
+
+def _address() -> str:
+    """A place of this machine where the others find the first process."""
+    import ray.util  # noqa: PLC0415
+
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return f"{ray.util.get_node_ip_address()}:{free.getsockname()[1]}"
+
+
+def _told(failures: dict[int, Exception]) -> errors.Mistake:
+    """The failure that says most: where one host fails, the others lose it and fail too."""
+    found: list[errors.Failed] = []
+    for rank, failure in sorted(failures.items()):
+        if isinstance(failure, HostFailed):
+            told = json.loads(str(failure))
+            details = {"reason": told["code"]} | told["details"]
+            found.append(errors.Failed(told["message"], **details, host=rank))
+        else:
+            found.append(errors.Failed(f"host {rank}: {failure}", reason="exception", host=rank))
+    return min(found, key=lambda one: one.details["reason"] == "exception")
