@@ -1,10 +1,12 @@
 """A training on several hosts: Ray Train starts a process on each, and this one stays until they have ended.
 
-It is what the launcher sees of the run. It passes a SIGTERM on as a note in the attempt's folder, which the first process looks
-for after each step, and writes down why a host failed. When it dies, Ray ends the processes it had started. It loads no JAX.
+It is what the launcher sees of the run. A SIGTERM ends it at once while there is nothing to lose, and after that becomes a note
+in the attempt's folder, which the first process looks for after each step. It writes down why a host failed. When it ends, Ray
+ends the processes it had started. It loads no JAX.
 """
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -19,7 +21,7 @@ from tunix_rt.jobs import HOST, Events, Host
 
 NOTE = "stop.note"
 PASSED_ON = ("HF_HUB_OFFLINE", "TF_CPP_MIN_LOG_LEVEL", "TUNIX_RT_ATTEMPT")  # the last is how what is left of a run is found
-SETTINGS = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_TRAIN_METRICS_ENABLED": "0"}
+SETTINGS = {"RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_COLOR_PREFIX": "0", "RAY_TRAIN_METRICS_ENABLED": "0"}
 
 
 class HostFailed(Exception):
@@ -45,18 +47,18 @@ def _fit(attempt: Path, hosts: int) -> int:
         )
     if "RAY_ADDRESS" not in os.environ or not (attempt / HOST).is_file():
         raise errors.Missing(f"a mesh on {hosts} hosts needs a Ray cluster: start a worker with --launcher ray.", field="mesh")
+    host = Host.parse(values.read_json(attempt / HOST), source=HOST)
+    os.environ |= SETTINGS | {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(host.unplaced)}
     try:
         import ray  # noqa: PLC0415  # on the machines of a cluster only
         from ray import train  # noqa: PLC0415
         from ray.train.v2.jax import JaxTrainer  # noqa: PLC0415
     except ImportError as error:
         raise errors.Missing(f"{error}; on every machine of the cluster: pip install 'tunix-rt[train,ray]'.") from error
-    host = Host.parse(values.read_json(attempt / HOST), source=HOST)
     gpus = 0 if device == "cpu" else int(host.gpus)
-    os.environ |= SETTINGS | {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(host.unplaced)}
     (attempt / NOTE).unlink(missing_ok=True)
-    ray.init(logging_level="WARNING")
-    signal.signal(signal.SIGTERM, lambda *_: (attempt / NOTE).touch())  # Ray has set its own
+    ray.init(logging_level=logging.WARNING)
+    _stop_on_sigterm(attempt)
     trainer = JaxTrainer(
         _member,
         train_loop_config={"attempt": str(attempt), "began": psutil.Process().create_time()},
@@ -86,6 +88,24 @@ def _fit(attempt: Path, hosts: int) -> int:
         shutil.rmtree(attempt / "ray", ignore_errors=True)
 
 
+def _stop_on_sigterm(attempt: Path) -> None:
+    """To be called after Ray has set a handler of its own."""
+    begun = _changed(attempt)
+
+    def stop(*_: Any) -> None:
+        if _changed(attempt) == begun:
+            raise SystemExit(128 + signal.SIGTERM)
+        (attempt / NOTE).touch()
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _changed(attempt: Path) -> int:
+    """When the last step was written down."""
+    path = attempt / "metrics.jsonl"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 def _member(asked: dict[str, Any]) -> int:
     """One host's process, from Ray's call to the end of its part of the run."""
     import jax  # noqa: PLC0415  # Ray Train may set what it reads when it is imported
@@ -94,6 +114,7 @@ def _member(asked: dict[str, Any]) -> int:
 
     from tunix_rt.engine import hosts, stopping, work  # noqa: PLC0415
 
+    logging.getLogger().setLevel(logging.WARNING)
     attempt, context = Path(asked["attempt"]), train.get_context()
     if not jax.distributed.is_initialized():  # which Ray Train does for GPUs only
         address = collective.broadcast_from_rank_zero(_address())
