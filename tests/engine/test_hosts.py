@@ -1,19 +1,28 @@
 """A run in two processes, as on two hosts: what one process trains, resumed, stopped together, and written by the first."""
 
 import os
+import signal
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
-from ray_cluster import free_port
+from ray_cluster import free_port, until
 from safetensors.numpy import load_file
 
 import engines
-from tunix_rt import jobs, values
+from tunix_rt import errors, jobs, models, values
 from tunix_rt.datasets import Dataset
+from tunix_rt.engine import __main__ as engine
+from tunix_rt.engine import checkpoints, identity, placement
 from tunix_rt.jobs import Batch, Checkpoints, Inputs, Lora, Mesh, Optimizer, TrainConfig, TrainJob, Validation
 from tunix_rt.models import BaseModel
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0.1.7 calls much that flax and jax now deprecate
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +50,25 @@ def asked(tiny: BaseModel, sums: Dataset, unseen_sums: Dataset, compile_cache: P
     return job, Inputs(model=tiny.folder, **here)
 
 
-def on_two(folder: Path) -> list[int | None]:
-    """The exit codes of two processes that work on the attempt."""
+def begin(folder: Path, **environment: str) -> list[BaseProcess]:
+    """Two processes at work on the attempt."""
     address = f"127.0.0.1:{free_port()}"
-    made = [engines.CONTEXT.Process(target=_member, args=(folder, address, index)) for index in range(2)]
+    made = [engines.CONTEXT.Process(target=_member, args=(folder, address, index, environment)) for index in range(2)]
     for process in made:
         process.start()
-    for process in made:
-        process.join(120)
+    return made
+
+
+def end(members: list[BaseProcess]) -> list[int | None]:
+    """Their exit codes."""
+    for process in members:
+        process.join(300)
         process.kill()
-    return [process.exitcode for process in made]
+    return [process.exitcode for process in members]
 
 
-def _member(folder: Path, address: str, index: int) -> None:
+def _member(folder: Path, address: str, index: int, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
     with (folder / f"log-{index}.txt").open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -63,26 +78,90 @@ def _member(folder: Path, address: str, index: int) -> None:
     sys.exit(work.main(folder))
 
 
-def metrics(folder: Path) -> list[dict]:
-    return [row for _, row in values.read_jsonl(folder / "metrics.jsonl")]
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "metrics.jsonl"
+    return [row for _, row in values.read_jsonl(path)] if path.exists() else []
 
 
-def test_two_hosts_train_what_one_does_and_resume(asked: tuple[TrainJob, Inputs], tmp_path: Path) -> None:
-    job, inputs = asked
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder, mesh in ((one, Mesh()), (two, Mesh(fsdp=2, hosts=2))):
-        folder.mkdir()
-        for steps in (2, None):
-            jobs.write(folder, job.model_copy(update={"mesh": mesh, "max_steps": steps}), inputs)
-            codes = on_two(folder) if mesh.hosts > 1 else [engines.end(folder)]
-            assert set(codes) == {0}, "".join(log.read_text() for log in folder.glob("log*.txt"))
-    for a, b in zip(metrics(one), metrics(two), strict=True):
+def logs(folder: Path) -> str:
+    return "".join(log.read_text() for log in folder.glob("log*.txt"))
+
+
+def stopped_and_resumed(folder: Path, job: TrainJob, inputs: Inputs, **environment: str) -> None:
+    """SIGTERM reaches the first process only; both stop after the same step, and both go on from there."""
+    jobs.write(folder, job, inputs)
+    members = begin(folder, **environment)
+    until(lambda: metrics(folder), 240.0)
+    os.kill(members[0].pid or 0, signal.SIGTERM)
+    assert end(members) == [143, 143], logs(folder)
+    step = len(metrics(folder))
+    checkpoints.verify(folder / "checkpoints" / str(step))
+    assert end(begin(folder, **environment)) == [0, 0], logs(folder)
+    events = [row for _, row in values.read_jsonl(folder / "events.jsonl")]
+    assert [event["step"] for event in events if event["kind"] in ("stopped", "resumed")] == [step, step]
+    assert [event["kind"] for event in events].count("done") == 1
+
+
+def same(one: Path, other: Path) -> None:
+    for a, b in zip(metrics(one), metrics(other), strict=True):
         assert b["loss"] == pytest.approx(a["loss"], abs=1e-3)
         assert b.get("eval_loss") == (pytest.approx(a["eval_loss"], abs=1e-3) if "eval_loss" in a else None)
         assert (a["step"], a["tokens"], a["examples"]) == (b["step"], b["tokens"], b["examples"])
-    assert len(metrics(two)) == 4
-    events = [row["kind"] for _, row in values.read_jsonl(two / "events.jsonl")]
-    assert (events.count("resumed"), events.count("done")) == (1, 2)
-    adapters = [load_file(folder / "adapter" / "adapter.safetensors") for folder in (one, two)]
-    for name, tensor in adapters[0].items():
-        np.testing.assert_allclose(adapters[1][name], tensor, atol=2e-3)
+    tensors, others = (load_file(folder / "adapter" / "adapter.safetensors") for folder in (one, other))
+    assert tensors.keys() == others.keys()
+    for name, tensor in tensors.items():
+        np.testing.assert_allclose(others[name], tensor, atol=2e-3)
+
+
+def test_two_hosts_train_what_one_does_and_stop_together(asked: tuple[TrainJob, Inputs], tmp_path: Path) -> None:
+    job, inputs = asked
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    stopped_and_resumed(two, job.model_copy(update={"mesh": Mesh(fsdp=2, hosts=2)}), inputs)
+    jobs.write(one, job, inputs)
+    assert engines.end(one) == 0
+    same(one, two)
+    assert values.read_json(two / "result.json")["adapter_digest"] == values.sha256_file(two / "adapter/adapter.safetensors")
+    with pytest.raises(errors.Conflict, match="begun with mesh.hosts 2, now it is 1"):
+        identity.hold(two, job.model_copy(update={"mesh": Mesh(fsdp=2)}), models.open_folder(inputs.model), begun=True)
+
+
+@pytest.mark.long
+def test_two_hosts_with_two_devices_each(asked: tuple[TrainJob, Inputs], tmp_path: Path) -> None:
+    """Rows over the hosts, heads over the devices of a host."""
+    job, inputs = asked
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    stopped_and_resumed(two, job.model_copy(update={"mesh": Mesh(fsdp=2, tp=2, hosts=2)}), inputs, **TWO_DEVICES)
+    jobs.write(one, job, inputs)
+    assert engines.end(one) == 0
+    same(one, two)
+
+
+def test_devices_that_are_not_dealt_out_evenly_are_refused() -> None:
+    with pytest.raises(errors.Invalid, match="3 devices .* over 2 'hosts'"):
+        Mesh.parse({"fsdp": 3, "hosts": 2}, source="--mesh")
+
+
+def test_a_mesh_on_other_hosts_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    placement.check(Mesh(fsdp=2), Batch(rows=2), Lora())
+    with pytest.raises(errors.Invalid, match="on 2 hosts uses 2 devices, and 1 hosts with 2 are here"):
+        placement.check(Mesh(fsdp=2, hosts=2), Batch(rows=2), Lora())
+
+
+def test_without_a_cluster_several_hosts_are_refused_by_name(
+    asked: tuple[TrainJob, Inputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    job, inputs = asked
+    for device, said in (
+        ("cpu", "needs a Ray cluster: start a worker with --launcher ray"),
+        ("tpu", "TPU hosts are not offered"),
+    ):
+        jobs.write(tmp_path, job.model_copy(update={"mesh": Mesh(fsdp=2, hosts=2), "device": device}), inputs)
+        assert engine.main([str(tmp_path)]) == 1
+        event = [row for _, row in values.read_jsonl(tmp_path / "events.jsonl")][-1]
+        assert (event["kind"], said in event["message"]) == ("failed", True)

@@ -20,7 +20,10 @@ from tunix_rt.launchers.handles import Handle
 from tunix_rt.launchers.ray import Ray
 from tunix_rt.models import BaseModel
 
-pytestmark = pytest.mark.skipif(not RAY.exists(), reason="Ray is not installed: pip install 'ray[default]==2.60.0'")
+pytestmark = [
+    pytest.mark.skipif(not RAY.exists(), reason="Ray is not installed: pip install 'ray[default]==2.60.0'"),
+    pytest.mark.long,
+]
 Prepared = Callable[..., Handle]
 
 
@@ -92,6 +95,11 @@ def on_hosts(handle: Handle) -> list[psutil.Process]:
     return [process for process in tree(handle) if "RayTrainWorker" in " ".join(process.cmdline())]
 
 
+def entrypoint(handle: Handle) -> list[psutil.Process]:
+    """The shim, its guard, the engine's process, and the shell that Ray started: what names the folder."""
+    return [one for one in psutil.process_iter(["cmdline"]) if str(handle.folder) in " ".join(one.info["cmdline"] or ())]
+
+
 def test_a_training_on_two_hosts_is_cancelled_and_gone_on_with(cluster: Cluster, prepared: Prepared) -> None:
     launcher, two = Ray(cluster.address), prepared("two", TWO, steps=2000)
     launcher.launch(two)
@@ -112,26 +120,23 @@ def test_a_training_on_two_hosts_is_cancelled_and_gone_on_with(cluster: Cluster,
     assert values.read_json(two.folder / "environment.json")["devices"] == 2
 
 
-@pytest.mark.long
-def test_killed_at_its_entrypoint_it_ends_on_its_hosts_and_the_next_attempt_completes(
-    cluster: Cluster, prepared: Prepared
-) -> None:
+def test_what_is_lost_with_its_entrypoint_is_ended_by_ray_and_begun_again(cluster: Cluster, prepared: Prepared) -> None:
     launcher, two = Ray(cluster.address), prepared("two", TWO, steps=2000)
     launcher.launch(two)
     until(lambda: len(rows(two)) > 2, 180.0)
     there = on_hosts(two)
     assert len(there) == 2
-    for process in [process for process in tree(two) if "tunix_rt.engine" in " ".join(process.cmdline())]:
+    for process in entrypoint(two):
         process.kill()
-    assert ended(launcher, two) == "sigkill"
     until(lambda: not any(process.is_running() for process in there), 20.0)
+    until(lambda: launcher.poll(two) == "lost")
+    assert launcher.reap(two)
     two = again(two, max_steps=4)
     launcher.launch(two)
     assert ended(launcher, two) == "completed", (two.folder / "log.txt").read_text()
     assert [row["step"] for row in rows(two)] == [1, 2, 3, 4]
 
 
-@pytest.mark.long
 def test_a_host_that_dies_ends_the_run_with_its_name(cluster: Cluster, prepared: Prepared) -> None:
     launcher, two = Ray(cluster.address), prepared("two", TWO, steps=2000)
     launcher.launch(two)
@@ -140,11 +145,10 @@ def test_a_host_that_dies_ends_the_run_with_its_name(cluster: Cluster, prepared:
     assert ended(launcher, two) == "failed"
     said = local.said(two.folder)
     assert said is not None
-    assert said["details"]["host"] in (0, 1)
+    assert said["message"].startswith(f"the process on host {said['details']['host']} ended without a word")
     assert tree(two) == []
 
 
-@pytest.mark.long
 def test_a_loss_that_is_not_finite_is_one_failure_with_its_reason(cluster: Cluster, prepared: Prepared) -> None:
     launcher, two = Ray(cluster.address), prepared("two", TWO, learning_rate=1e30)
     launcher.launch(two)
@@ -155,16 +159,16 @@ def test_a_loss_that_is_not_finite_is_one_failure_with_its_reason(cluster: Clust
     assert kinds(two).count("failed") == 1
 
 
-@pytest.mark.long
 def test_hosts_that_the_cluster_does_not_have_are_waited_for_only_so_long_and_cancelled_at_once(
     cluster: Cluster, prepared: Prepared
 ) -> None:
-    hasty, patient = Ray(cluster.address, cpus=64, unplaced=3.0), Ray(cluster.address, cpus=64)
+    hasty, patient = Ray(cluster.address, cpus=64, unplaced=30.0), Ray(cluster.address, cpus=64)
     two, other = prepared("two", TWO), prepared("other", TWO)
     hasty.launch(two)
     assert ended(hasty, two) == "failed"
     assert (local.said(two.folder) or {})["details"]["reason"] == "unplaced"
     patient.launch(other)
-    until(lambda: "RAY" in (other.folder / "log.txt").read_text().upper() or shim.locked(other.folder), 60.0)
+    until(lambda: shim.locked(other.folder))
+    assert patient.poll(other) == "running"
     patient.cancel(other)
     assert ended(patient, other, 30.0) == "cancelled"

@@ -141,8 +141,10 @@ def _told(failures: dict[int, Exception]) -> errors.Mistake:
     for rank, failure in sorted(failures.items()):
         if isinstance(failure, HostFailed):
             told = json.loads(str(failure))
-            details = {"reason": told["code"]} | told["details"]
-            found.append(errors.Failed(told["message"], **details, host=rank))
+            found.append(errors.Failed(told["message"], **{"reason": told["code"], **told["details"], "host": rank}))
         else:
-            found.append(errors.Failed(f"host {rank}: {failure}", reason="exception", host=rank))
+            text = " ".join(str(failure).split())[-300:]
+            found.append(
+                errors.Failed(f"the process on host {rank} ended without a word: {text}", reason="exception", host=rank)
+            )
     return min(found, key=lambda one: one.details["reason"] == "exception")
