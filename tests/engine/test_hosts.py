@@ -25,29 +25,25 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0
 TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
 
 
-@pytest.fixture(scope="module")
-def asked(tiny: BaseModel, sums: Dataset, unseen_sums: Dataset, compile_cache: Path) -> tuple[TrainJob, Inputs]:
-    config = TrainConfig(
+def asked_of(tiny: BaseModel, sums: Dataset, cache: Path, **config: Any) -> tuple[TrainJob, Inputs]:
+    chosen = TrainConfig(
         name="t",
         model="tiny",
         steps=4,
+        epochs=2,
         tuning=Lora(rank=4, alpha=8),
-        batch=Batch(row_tokens=512, rows=2, accumulation=2),
         optimizer=Optimizer(learning_rate=0.01),
         checkpoints=Checkpoints(every_steps=2),
-        validation=Validation(dataset="tiny-sums-eval", every_steps=2),
+        **config,
     )
-    job = TrainJob(
-        run_id="r",
-        config=config,
-        model_digest=tiny.digest,
-        dataset="tiny-sums",
-        dataset_digest=sums.manifest.digest,
-        validation_digest=unseen_sums.manifest.digest,
-        device="cpu",
-    )
-    here = {"dataset": sums.path.parent, "validation": unseen_sums.path.parent, "compile_cache": compile_cache}
-    return job, Inputs(model=tiny.folder, **here)
+    named = {"model_digest": tiny.digest, "dataset": "tiny-sums", "dataset_digest": sums.manifest.digest}
+    job = TrainJob(run_id="r", config=chosen, device="cpu", **named)
+    return job, Inputs(model=tiny.folder, dataset=sums.path.parent, compile_cache=cache)
+
+
+@pytest.fixture
+def asked(tiny: BaseModel, sums: Dataset, compile_cache: Path) -> tuple[TrainJob, Inputs]:
+    return asked_of(tiny, sums, compile_cache, batch=Batch(row_tokens=320, rows=2, accumulation=1))
 
 
 def begin(folder: Path, **environment: str) -> list[BaseProcess]:
@@ -75,7 +71,11 @@ def _member(folder: Path, address: str, index: int, environment: dict[str, str])
     from tunix_rt.engine import hosts, work  # noqa: PLC0415  # the fork server has it already
 
     hosts.join(address, 2, index)
-    sys.exit(work.main(folder))
+    code = work.main(folder)
+    import time
+
+    print("CPU", time.process_time(), flush=True)
+    sys.exit(code)
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
@@ -123,14 +123,19 @@ def test_two_hosts_train_what_one_does_and_stop_together(asked: tuple[TrainJob, 
     assert engines.end(one) == 0
     same(one, two)
     assert values.read_json(two / "result.json")["adapter_digest"] == values.sha256_file(two / "adapter/adapter.safetensors")
-    with pytest.raises(errors.Conflict, match="begun with mesh.hosts 2, now it is 1"):
+    with pytest.raises(errors.Conflict, match=r"begun with mesh\.hosts 2, now it is 1"):
         identity.hold(two, job.model_copy(update={"mesh": Mesh(fsdp=2)}), models.open_folder(inputs.model), begun=True)
 
 
 @pytest.mark.long
-def test_two_hosts_with_two_devices_each(asked: tuple[TrainJob, Inputs], tmp_path: Path) -> None:
+def test_two_hosts_with_two_devices_each_validate_and_accumulate(
+    tiny: BaseModel, sums: Dataset, unseen_sums: Dataset, compile_cache: Path, tmp_path: Path
+) -> None:
     """Rows over the hosts, heads over the devices of a host."""
-    job, inputs = asked
+    held_out = Validation(dataset="tiny-sums-eval", every_steps=2)
+    job, inputs = asked_of(tiny, sums, compile_cache, batch=Batch(row_tokens=512, rows=2, accumulation=2), validation=held_out)
+    job = job.model_copy(update={"validation_digest": unseen_sums.manifest.digest})
+    inputs = inputs.model_copy(update={"validation": unseen_sums.path.parent})
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
@@ -138,10 +143,11 @@ def test_two_hosts_with_two_devices_each(asked: tuple[TrainJob, Inputs], tmp_pat
     jobs.write(one, job, inputs)
     assert engines.end(one) == 0
     same(one, two)
+    assert sum("eval_loss" in row for row in metrics(two)) == 2
 
 
 def test_devices_that_are_not_dealt_out_evenly_are_refused() -> None:
-    with pytest.raises(errors.Invalid, match="3 devices .* over 2 'hosts'"):
+    with pytest.raises(errors.Invalid, match=r"3 devices .* over 2 'hosts'"):
         Mesh.parse({"fsdp": 3, "hosts": 2}, source="--mesh")
 
 

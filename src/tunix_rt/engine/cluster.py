@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.jobs import HOST, Events, Host
+from tunix_rt.jobs import HOST, Device, Events, Host
 
 NOTE = "stop.note"
 PASSED_ON = ("HF_HUB_OFFLINE", "TF_CPP_MIN_LOG_LEVEL", "TUNIX_RT_ATTEMPT")  # the last is how what is left of a run is found
@@ -39,15 +39,7 @@ def run(attempt: Path, hosts: int) -> int:
 
 def _fit(attempt: Path, hosts: int) -> int:
     job, _ = jobs.read(attempt)
-    device = getattr(job, "device", "auto")
-    if device == "tpu":
-        raise errors.Invalid(
-            "'device' is 'tpu': several TPU hosts are not offered, for Ray has to be told their topology; use cpu or gpu.",
-            field="device",
-        )
-    if "RAY_ADDRESS" not in os.environ or not (attempt / HOST).is_file():
-        raise errors.Missing(f"a mesh on {hosts} hosts needs a Ray cluster: start a worker with --launcher ray.", field="mesh")
-    host = Host.parse(values.read_json(attempt / HOST), source=HOST)
+    host = _set_aside(attempt, hosts, getattr(job, "device", "auto"))
     os.environ |= SETTINGS | {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(host.unplaced)}
     try:
         import ray  # noqa: PLC0415  # on the machines of a cluster only
@@ -55,7 +47,6 @@ def _fit(attempt: Path, hosts: int) -> int:
         from ray.train.v2.jax import JaxTrainer  # noqa: PLC0415
     except ImportError as error:
         raise errors.Missing(f"{error}; on every machine of the cluster: pip install 'tunix-rt[train,ray]'.") from error
-    gpus = 0 if device == "cpu" else int(host.gpus)
     (attempt / NOTE).unlink(missing_ok=True)
     ray.init(logging_level=logging.WARNING)
     _stop_on_sigterm(attempt)
@@ -64,10 +55,10 @@ def _fit(attempt: Path, hosts: int) -> int:
         train_loop_config={"attempt": str(attempt), "began": psutil.Process().create_time()},
         scaling_config=train.ScalingConfig(
             num_workers=hosts,
-            use_gpu=gpus > 0,
-            resources_per_worker={"CPU": host.cpus} | ({"GPU": gpus} if gpus else {}),
-            # JaxTrainer counts a machine's GPUs from 0 for every process, so no two may share one.
-            placement_strategy="STRICT_SPREAD" if gpus else "SPREAD",
+            use_gpu=host.gpus > 0,
+            resources_per_worker={"CPU": host.cpus} | ({"GPU": int(host.gpus)} if host.gpus else {}),
+            # Ray Train counts a machine's GPUs from 0 for every process, so no two may share one.
+            placement_strategy="STRICT_SPREAD" if host.gpus else "SPREAD",
         ),
         run_config=train.RunConfig(
             name="train",
@@ -86,6 +77,21 @@ def _fit(attempt: Path, hosts: int) -> int:
         raise errors.Failed(f"Ray could not start it: {error.controller_failure}", reason=reason) from error
     finally:
         shutil.rmtree(attempt / "ray", ignore_errors=True)
+
+
+def _set_aside(attempt: Path, hosts: int, device: Device) -> Host:
+    """What Ray is to set aside on each host; raises what forbids several of them."""
+    if device == "tpu":
+        raise errors.Invalid(
+            "'device' is 'tpu': several TPU hosts are not offered, for Ray has to be told their topology; use cpu or gpu.",
+            field="device",
+        )
+    if "RAY_ADDRESS" not in os.environ or not (attempt / HOST).is_file():
+        raise errors.Missing(f"a mesh on {hosts} hosts needs a Ray cluster: start a worker with --launcher ray.", field="mesh")
+    host = Host.parse(values.read_json(attempt / HOST), source=HOST)
+    if host.gpus % 1:
+        raise errors.Invalid(f"the worker's --ray-gpus is {host.gpus}: a host of several takes whole GPUs.", field="gpus")
+    return host.model_copy(update={"gpus": 0.0}) if device == "cpu" else host
 
 
 def _stop_on_sigterm(attempt: Path) -> None:

@@ -18,7 +18,7 @@ def spec(desk: Desk, chosen: TrainConfig, dataset: str, device: Device, mesh: Me
     if mesh.hosts > 1:
         raise errors.Invalid(
             f"'mesh.hosts' is {mesh.hosts}: a run in the foreground is on this machine. Several hosts need a Ray cluster: "
-            "submit the run over the API, and have a worker with --launcher ray.",
+            "queue the run with `tunix-rt runs submit FILE`, and have a worker with --launcher ray.",
             field="mesh.hosts",
         )
     first = obtain(desk, dataset).manifest.name
