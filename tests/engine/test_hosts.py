@@ -70,12 +70,10 @@ def _member(folder: Path, address: str, index: int, environment: dict[str, str])
         os.dup2(log.fileno(), 2)
     from tunix_rt.engine import hosts, work  # noqa: PLC0415  # the fork server has it already
 
+    if "EACH_FOR_ITSELF" in environment:
+        hosts.agreed = lambda decide: decide()
     hosts.join(address, 2, index)
-    code = work.main(folder)
-    import time
-
-    print("CPU", time.process_time(), flush=True)
-    sys.exit(code)
+    sys.exit(work.main(folder))
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
@@ -113,22 +111,24 @@ def same(one: Path, other: Path) -> None:
         np.testing.assert_allclose(others[name], tensor, atol=2e-3)
 
 
-def test_two_hosts_train_what_one_does_and_stop_together(asked: tuple[TrainJob, Inputs], tmp_path: Path) -> None:
+def test_two_hosts_train_what_one_does(asked: tuple[TrainJob, Inputs], tmp_path: Path) -> None:
     job, inputs = asked
     one, two = tmp_path / "one", tmp_path / "two"
-    one.mkdir()
-    two.mkdir()
-    stopped_and_resumed(two, job.model_copy(update={"mesh": Mesh(fsdp=2, hosts=2)}), inputs)
-    jobs.write(one, job, inputs)
+    for folder, mesh in ((one, Mesh()), (two, Mesh(fsdp=2, hosts=2))):
+        folder.mkdir()
+        jobs.write(folder, job.model_copy(update={"mesh": mesh, "max_steps": 2}), inputs)
+    assert end(begin(two)) == [0, 0], logs(two)
     assert engines.end(one) == 0
     same(one, two)
+    events = [[row["kind"] for _, row in values.read_jsonl(folder / "events.jsonl")] for folder in (one, two)]
+    assert events[0] == events[1], "what the second process says is not in the run's events"
     assert values.read_json(two / "result.json")["adapter_digest"] == values.sha256_file(two / "adapter/adapter.safetensors")
     with pytest.raises(errors.Conflict, match=r"begun with mesh\.hosts 2, now it is 1"):
         identity.hold(two, job.model_copy(update={"mesh": Mesh(fsdp=2)}), models.open_folder(inputs.model), begun=True)
 
 
 @pytest.mark.long
-def test_two_hosts_with_two_devices_each_validate_and_accumulate(
+def test_two_hosts_with_two_devices_each_stop_together_and_go_on(
     tiny: BaseModel, sums: Dataset, unseen_sums: Dataset, compile_cache: Path, tmp_path: Path
 ) -> None:
     """Rows over the hosts, heads over the devices of a host."""
@@ -144,6 +144,21 @@ def test_two_hosts_with_two_devices_each_validate_and_accumulate(
     assert engines.end(one) == 0
     same(one, two)
     assert sum("eval_loss" in row for row in metrics(two)) == 2
+
+
+@pytest.mark.long
+def test_hosts_that_decide_each_for_itself_wait_for_one_another(asked: tuple[TrainJob, Inputs], tmp_path: Path) -> None:
+    """Negative control for the test above: the first saves a checkpoint while the second is at the next step."""
+    job, inputs = asked
+    jobs.write(tmp_path, job.model_copy(update={"mesh": Mesh(fsdp=2, hosts=2)}), inputs)
+    members = begin(tmp_path, EACH_FOR_ITSELF="1")
+    until(lambda: metrics(tmp_path), 240.0)
+    os.kill(members[0].pid or 0, signal.SIGTERM)
+    members[0].join(60)
+    alive = [process.is_alive() for process in members]
+    for process in members:
+        process.kill()
+    assert any(alive) or [process.exitcode for process in members] != [143, 143]
 
 
 def test_devices_that_are_not_dealt_out_evenly_are_refused() -> None:
