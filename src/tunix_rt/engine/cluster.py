@@ -31,26 +31,43 @@ class HostFailed(Exception):
 def run(attempt: Path, hosts: int) -> int:
     """The exit code of the first host's process, or that of the failure, which is in the events then."""
     try:
-        return _fit(attempt.absolute(), hosts)
+        return _train(attempt.absolute(), hosts)
     except errors.Mistake as mistake:
         Events(attempt).emit("failed", **mistake.as_dict()["error"])
         return jobs.EXIT_CODES.get(mistake.details.get("reason", ""), 1)
 
 
-def _fit(attempt: Path, hosts: int) -> int:
+def _train(attempt: Path, hosts: int) -> int:
     job, _ = jobs.read(attempt)
     host = _set_aside(attempt, hosts, getattr(job, "device", "auto"))
     os.environ |= SETTINGS | {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(host.unplaced)}
     try:
         import ray  # noqa: PLC0415  # on the machines of a cluster only
         from ray import train  # noqa: PLC0415
-        from ray.train.v2.jax import JaxTrainer  # noqa: PLC0415
     except ImportError as error:
         raise errors.Missing(f"{error}; on every machine of the cluster: pip install 'tunix-rt[train,ray]'.") from error
     (attempt / NOTE).unlink(missing_ok=True)
-    ray.init(logging_level=logging.WARNING)
-    _stop_on_sigterm(attempt)
-    trainer = JaxTrainer(
+    try:
+        ray.init(logging_level=logging.WARNING)
+        _stop_on_sigterm(attempt)
+        return int(_trainer(attempt, hosts, host).fit().return_value)
+    except train.WorkerGroupError as error:
+        raise _told(error.worker_failures) from error
+    except train.ControllerError as error:
+        reason = "unplaced" if "StartupTimeout" in type(error.controller_failure).__name__ else "exception"
+        raise errors.Failed(f"Ray could not start it: {error.controller_failure}", reason=reason) from error
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise errors.Failed(f"the Ray cluster was lost: {' '.join(str(error).split())[:300]}", reason="exception") from error
+    finally:
+        shutil.rmtree(attempt / "ray", ignore_errors=True)
+
+
+def _trainer(attempt: Path, hosts: int, host: Host) -> Any:
+    """Not begun: one process on each host, not tried again by Ray."""
+    from ray import train  # noqa: PLC0415
+    from ray.train.v2.jax import JaxTrainer  # noqa: PLC0415
+
+    return JaxTrainer(
         _member,
         train_loop_config={"attempt": str(attempt), "began": psutil.Process().create_time()},
         scaling_config=train.ScalingConfig(
@@ -68,15 +85,6 @@ def _fit(attempt: Path, hosts: int) -> int:
             logging_config=train.LoggingConfig(log_level="WARNING"),
         ),
     )
-    try:
-        return int(trainer.fit().return_value)
-    except train.WorkerGroupError as error:
-        raise _told(error.worker_failures) from error
-    except train.ControllerError as error:
-        reason = "unplaced" if "StartupTimeout" in type(error.controller_failure).__name__ else "exception"
-        raise errors.Failed(f"Ray could not start it: {error.controller_failure}", reason=reason) from error
-    finally:
-        shutil.rmtree(attempt / "ray", ignore_errors=True)
 
 
 def _set_aside(attempt: Path, hosts: int, device: Device) -> Host:
