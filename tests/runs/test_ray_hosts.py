@@ -73,7 +73,7 @@ def again(handle: Handle, **changes: Any) -> Handle:
     return handle.model_copy(update={"attempt": handle.attempt + 1})
 
 
-def ended(launcher: Ray, handle: Handle, seconds: float = 180.0) -> str:
+def ended(launcher: Ray, handle: Handle, seconds: float = 400.0) -> str:
     until(lambda: launcher.poll(handle) == "exited", seconds)
     return launcher.exit(handle).reason
 
@@ -103,7 +103,7 @@ def entrypoint(handle: Handle) -> list[psutil.Process]:
 def test_a_training_on_two_hosts_is_cancelled_and_gone_on_with(cluster: Cluster, prepared: Prepared) -> None:
     launcher, two = Ray(cluster.address), prepared("two", TWO, steps=2000)
     launcher.launch(two)
-    until(lambda: len(rows(two)) > 2, 180.0)
+    until(lambda: len(rows(two)) > 2, 400.0)
     launcher.cancel(two)
     assert ended(launcher, two) == "cancelled"
     stopped_at = len(rows(two))
@@ -123,7 +123,7 @@ def test_a_training_on_two_hosts_is_cancelled_and_gone_on_with(cluster: Cluster,
 def test_what_is_lost_with_its_entrypoint_is_ended_by_ray_and_begun_again(cluster: Cluster, prepared: Prepared) -> None:
     launcher, two = Ray(cluster.address), prepared("two", TWO, steps=2000)
     launcher.launch(two)
-    until(lambda: len(rows(two)) > 2, 180.0)
+    until(lambda: len(rows(two)) > 2, 400.0)
     there = on_hosts(two)
     assert len(there) == 2
     for process in entrypoint(two):
@@ -140,7 +140,7 @@ def test_what_is_lost_with_its_entrypoint_is_ended_by_ray_and_begun_again(cluste
 def test_a_host_that_dies_ends_the_run_with_its_name(cluster: Cluster, prepared: Prepared) -> None:
     launcher, two = Ray(cluster.address), prepared("two", TWO, steps=2000)
     launcher.launch(two)
-    until(lambda: len(rows(two)) > 2, 180.0)
+    until(lambda: len(rows(two)) > 2, 400.0)
     os.kill(on_hosts(two)[0].pid, signal.SIGKILL)
     assert ended(launcher, two) == "failed"
     said = local.said(two.folder)
