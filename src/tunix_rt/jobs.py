@@ -119,10 +119,18 @@ class Compute(Value):
 
 
 class Mesh(Value):
-    """Devices of one run: data and parameters split `fsdp` ways, heads and hidden units `tp` ways."""
+    """Devices of one run: data and parameters split `fsdp` ways, heads and hidden units `tp` ways; on so many `hosts`, each
+    with as many of the devices as the others."""
 
     fsdp: int = Field(default=1, ge=1, le=4096)
     tp: int = Field(default=1, ge=1, le=4096)
+    hosts: int = Field(default=1, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _devices_are_dealt_out_evenly(self) -> Self:
+        if self.devices % self.hosts:
+            raise ValueError(f"{self.devices} devices (fsdp times tp) cannot be dealt out evenly over {self.hosts} 'hosts'")
+        return self
 
     @property
     def devices(self) -> int:
@@ -333,7 +341,7 @@ class ProbeJob(Value):
 
 
 Job = TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | AskJob | ProbeJob
-ASKED = "asked.jsonl"
+ASKED, HOST = "asked.jsonl", "host.json"
 Item = TypeVar("Item")
 
 
@@ -350,6 +358,14 @@ class Inputs(Value):
     adapter: Path | None = None
     compile_cache: Path | None = None
     seconds: float | None = None
+
+
+class Host(Value):
+    """What a cluster sets aside on each host of a run that has several, and the seconds it may take to find the places."""
+
+    cpus: float = Field(default=1.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
+    unplaced: float = Field(default=900.0, gt=0)
 
 
 def spread(items: list[Item], limit: int | None) -> list[Item]:
@@ -389,6 +405,14 @@ def read(folder: Path) -> tuple[Job, Inputs]:
         raise errors.Invalid(f"{path}: 'kind' is {kind!r}; known: {', '.join(kinds)}.", path=str(path), field="kind")
     job = kinds[kind].parse(data, source=str(path))
     return job, Inputs.parse(values.read_json(folder / "inputs.json"), source=str(folder / "inputs.json"))
+
+
+def hosts(folder: Path) -> int:
+    """On how many hosts the job in the folder runs; 1 where there is none that can be read."""
+    try:
+        return int(values.read_json(folder / "config.json")["mesh"]["hosts"])
+    except (errors.Mistake, OSError, KeyError, TypeError, ValueError):
+        return 1
 
 
 def read_config(path: Path) -> TrainConfig:

@@ -6,7 +6,8 @@ What loads JAX is imported once it is known that the job needs it.
 import sys
 from pathlib import Path
 
-from tunix_rt.engine import probe
+from tunix_rt import jobs
+from tunix_rt.engine import cluster, probe
 
 
 def main(arguments: list[str]) -> int:
@@ -16,6 +17,8 @@ def main(arguments: list[str]) -> int:
     attempt = Path(arguments[0])
     if (asked := probe.asked(attempt)) is not None:
         return probe.run(attempt, asked)
+    if (hosts := jobs.hosts(attempt)) > 1:
+        return cluster.run(attempt, hosts)
     from tunix_rt.engine import work  # noqa: PLC0415  # seconds and half a gigabyte that a probe does not need
 
     return work.main(attempt)

@@ -13,6 +13,7 @@ from flax import nnx
 from tunix.sft.checkpoint_manager import CheckpointManager
 
 from tunix_rt import errors, values
+from tunix_rt.engine import hosts
 from tunix_rt.engine.stopping import Stopped
 from tunix_rt.jobs import Events
 
@@ -52,7 +53,9 @@ class VerifiedCheckpoints:
         force = {"force": True} if why or self._wanted() else {}
         saved = bool(self._inner.save(step, model, optimizer, **{**options, **force}))
         if saved:
-            seal(self._root / str(step))
+            if hosts.first():
+                seal(self._root / str(step))
+            hosts.together("sealed")
             self._sealed(step)
             self.saving_seconds = max(self.saving_seconds, time.monotonic() - began)
         if why:

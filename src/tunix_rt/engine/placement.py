@@ -15,6 +15,7 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from tunix_rt import errors
+from tunix_rt.engine import hosts
 from tunix_rt.jobs import Batch, Compute, Full, Lora, Mesh
 
 REMAT = {"none": "NONE", "block": "BLOCK", "layer": "DECODER"}
@@ -26,6 +27,12 @@ def check(mesh: Mesh, batch: Batch, tuning: Lora | Full) -> None:
     if mesh.devices > jax.device_count():
         raise errors.Missing(
             f"a mesh of fsdp={mesh.fsdp}, tp={mesh.tp} needs {mesh.devices} devices, there are {jax.device_count()}.",
+            field="mesh",
+        )
+    if mesh.hosts != jax.process_count() or (mesh.hosts > 1 and mesh.devices != jax.device_count()):
+        raise errors.Invalid(
+            f"a mesh of fsdp={mesh.fsdp}, tp={mesh.tp} on {mesh.hosts} hosts uses {mesh.devices} devices, and "
+            f"{jax.process_count()} hosts with {jax.device_count()} are here; it has to use all devices of its hosts.",
             field="mesh",
         )
     if mesh.devices > 1 and isinstance(tuning, Lora) and tuning.quantize != "none":
@@ -58,7 +65,7 @@ def commit(holder: nnx.Module | nnx.Optimizer, mesh: jax.sharding.Mesh | None) -
         nnx.update(holder, jax.device_put(state, jax.devices()[0]))
         return
     specs = nnx.get_partition_spec(state)
-    nnx.update(holder, jax.tree.map(lambda leaf, spec: jax.device_put(leaf, _sharding(leaf, spec, mesh)), state, specs))
+    nnx.update(holder, jax.tree.map(lambda leaf, spec: hosts.placed(leaf, _sharding(leaf, spec, mesh)), state, specs))
 
 
 def _sharding(leaf: jax.Array, spec: Any, mesh: jax.sharding.Mesh) -> NamedSharding:

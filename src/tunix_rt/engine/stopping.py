@@ -6,6 +6,7 @@ checkpoint is written and verified first. A time limit ends it by itself, early 
 
 import signal
 import time
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -33,22 +34,32 @@ class Stop:
 
     def __init__(self) -> None:
         self._held = False
-        self.requested = False
+        self._told = False
+        self._note: Path | None = None
+        self.began: float | None = None
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
-        self.requested = True
+        self._told = True
         if not self._held:
             raise SystemExit(Stopped.engine_code)
 
     def hold(self) -> None:
         self._held = True
 
+    @property
+    def requested(self) -> bool:
+        return self._told or (self._note is not None and self._note.exists())
+
+    def follow(self, note: Path, began: float) -> None:
+        """Where several processes do one run, another stands for it: a request is that note, and time counts from there."""
+        self._note, self.began = note, began
+
 
 class Deadline:
-    """When the process has to have ended, counted from its start; None means never."""
+    """When the process has to have ended, counted from its start or from when the run `began`; None means never."""
 
-    def __init__(self, seconds: float | None) -> None:
-        self._at = None if seconds is None else psutil.Process().create_time() + seconds
+    def __init__(self, seconds: float | None, began: float | None = None) -> None:
+        self._at = None if seconds is None else (began or psutil.Process().create_time()) + seconds
 
     def before_another(self, step_seconds: float, saving_seconds: float) -> bool:
         """Whether the limit would come before one more step, its checkpoint and the adapter."""

@@ -93,7 +93,7 @@ def read(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def load(folder: Path, shape: Shape, dtype: Any) -> nnx.Module:
-    """The model of a Hub folder on the first device; `errors.Invalid` names a tensor without a place, or the reverse."""
+    """The model of a Hub folder on the first device here; `errors.Invalid` names a tensor without a place, or the reverse."""
     config = families.configure(shape)
     build = getattr(families.module(shape.family), families.PARTS[shape.family].model)
     model = nnx.eval_shape(lambda: build(config, rngs=nnx.Rngs(params=0)))
@@ -107,7 +107,7 @@ def load(folder: Path, shape: Shape, dtype: Any) -> nnx.Module:
             _spare(name, tensors, shape, folder)
         else:
             filled.setdefault(spot.path, {})[spot.piece] = spot.inwards(array)
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     for path, variable in wanted.items():
         array = _joined(filled.get(path, {}), path, variable.shape, folder)
         wanted[path].set_value(jax.device_put(array.astype(dtype), device))

@@ -15,11 +15,12 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 from flax import nnx
+from jax.sharding import PartitionSpec
 from tunix.sft import sharding_utils
 from tunix.sft.peft_trainer import PeftTrainer, TrainingConfig
 
 from tunix_rt import errors, values
-from tunix_rt.engine import loss, placement
+from tunix_rt.engine import hosts, loss, placement
 from tunix_rt.engine.checkpoints import VerifiedCheckpoints
 from tunix_rt.engine.held_out import HeldOut
 from tunix_rt.engine.packing import MicroBatch, StepBatch
@@ -43,7 +44,7 @@ def make(
     """A trainer at the newest checkpoint of `attempt`. `total` is the length of the whole schedule, which a run cut short does
     not change."""
     schedule = learning_rate(config.optimizer, total)
-    root = attempt / "checkpoints"
+    root = (attempt / "checkpoints").resolve()
     trainer = MeasuredTrainer(
         model,
         optimizer(config.optimizer, schedule),
@@ -67,6 +68,7 @@ def make(
         wanted=lambda: held_out is not None and held_out.fresh,
         sealed=held_out.prune if held_out else lambda _step: None,
     )
+    trainer.mesh = mesh
     for holder in (trainer.model, trainer.optimizer):
         placement.commit(holder, mesh)
     function = loss.configured(placement.DTYPES[config.compute.dtype], config.compute.loss_chunk)
@@ -121,6 +123,7 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
 
     held_out: HeldOut | None
     tuning: Lora | Full
+    mesh: jax.sharding.Mesh | None = None
     base_digest = ""
 
     def measure(self, path: Path, steps: list[StepBatch], schedule: optax.Schedule, held_out: HeldOut | None = None) -> None:
@@ -161,13 +164,16 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
 
     def ending(self, deadline: Deadline | None) -> type[Stopped] | None:
         """Why the step that has just ended is to be the last in this process, if it is."""
+        return (None, Stopped, OutOfTime)[hosts.agreed(lambda: self._ending(deadline))]
+
+    def _ending(self, deadline: Deadline | None) -> int:
         if stop.requested:
-            return Stopped
+            return 1
         if deadline is None or self.train_steps >= len(self._plan):
-            return None
+            return 0
         step_seconds = max(self._seconds[1:][-20:] or self._seconds)
         saving = max(self.checkpoint_manager.saving_seconds, self._state_bytes() / SAVED_BYTES_PER_SECOND)
-        return OutOfTime if deadline.before_another(step_seconds, saving) else None
+        return 2 if deadline.before_another(step_seconds, saving) else 0
 
     def _state_bytes(self) -> int:
         """Of what a checkpoint holds besides the parameters, which are less."""
@@ -186,7 +192,16 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         """Tunix's hook before each micro-batch: the first one starts the step's clock."""
         if not self._micro_losses:
             self._step_started = time.monotonic()
-        return input_data
+        return self._placed(input_data)
+
+    def _placed(self, micro: MicroBatch) -> MicroBatch:
+        """The arrays dealt out over the mesh. Tunix would take those of each process for a part of the batch; here every
+        process has made all of it."""
+        mesh, spec = self.mesh, PartitionSpec(*self.config.data_sharding_axis)
+        if mesh is None:
+            return micro
+        dealt: MicroBatch = jax.tree.map(lambda one: hosts.placed(one, sharding_utils.get_sharding(one, mesh, spec)), micro)
+        return dealt
 
     def _post_process_train_step(self, aux: Any) -> None:  # noqa: ARG002
         """Tunix's hook after each micro-batch: the buffered loss is the device value just computed."""
@@ -212,8 +227,7 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         if self.held_out is None or not np.isfinite(value) or not self.held_out.due(step):
             return {}
         began = time.monotonic()
-        axes = self.config.data_sharding_axis
-        losses = [self._jitted_eval_step_fn(sharding_utils.shard_input(micro, axes))[0] for micro in self.held_out.micro]
+        losses = [self._jitted_eval_step_fn(self._placed(micro))[0] for micro in self.held_out.micro]
         found = float(np.sum([float(one) for one in losses]))
         self.held_out.note(step, found, self.model, self.tuning, self.base_digest)
         return {"eval_loss": found, "eval_seconds": round(time.monotonic() - began, 4)}

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import jax
 
 from tunix_rt import errors, estimates, values
-from tunix_rt.engine import checkpoints, corpus, devices, identity, masks, packing, placement, trainer, weights
+from tunix_rt.engine import checkpoints, corpus, devices, hosts, identity, masks, packing, placement, trainer, weights
 from tunix_rt.engine.corpus import Corpus
 from tunix_rt.engine.held_out import HeldOut
 from tunix_rt.engine.packing import StepBatch
-from tunix_rt.engine.stopping import Deadline, OutOfTime
+from tunix_rt.engine.stopping import Deadline, OutOfTime, stop
 from tunix_rt.engine.trainer import MeasuredTrainer
 from tunix_rt.jobs import Batch, Events, Inputs, TrainConfig, TrainJob
 from tunix_rt.models import shapes
@@ -28,7 +28,7 @@ class Plan(NamedTuple):
 
 def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     """Run the job; returns the facts of `result.json`. Leaves metrics, checkpoints and the adapter in `attempt`."""
-    events, started, deadline = Events(attempt), time.monotonic(), Deadline(inputs.seconds)
+    events, started, deadline = Events(attempt), time.monotonic(), Deadline(inputs.seconds, stop.began)
     events.emit("phase", name="loading")
     material = corpus.read(job, inputs, events)
     plan = planned(job.config, job.max_steps, material)
@@ -43,7 +43,7 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         accumulation=plan.batch.accumulation,
         device=devices.name(),
     )
-    resumed = checkpoints.usable(attempt / "checkpoints", events) or 0
+    resumed = hosts.agreed(lambda: checkpoints.usable(attempt / "checkpoints", events) or 0)
     identity.hold(attempt, job, material.base, begun=resumed > 0)
     earlier = kept_metrics(attempt / "metrics.jsonl", resumed)
     if resumed:

@@ -16,7 +16,7 @@ from flax import nnx
 from safetensors.numpy import load_file, save
 
 from tunix_rt import errors, values
-from tunix_rt.engine import families, tensors
+from tunix_rt.engine import families, hosts, tensors
 from tunix_rt.jobs import Full, Lora
 from tunix_rt.models import shapes
 
@@ -61,7 +61,7 @@ def trained(model: nnx.Module, tuning: Lora | Full) -> dict[str, np.ndarray]:
     """The tensors training changes, by dotted path."""
     kind = nnx.LoRAParam if tuning.method == "lora" else nnx.Param
     flat = nnx.to_flat_state(nnx.state(model, kind))
-    return {".".join(map(str, path)): np.asarray(variable[...]) for path, variable in flat}
+    return {".".join(map(str, path)): hosts.whole(variable[...]) for path, variable in flat}
 
 
 def save_adapter(model: nnx.Module, tuning: Lora | Full, base: str, folder: Path) -> str:

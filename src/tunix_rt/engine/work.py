@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.engine import asking, devices, estimating, exports, generator, masks, stopping, training
+from tunix_rt.engine import asking, devices, estimating, exports, generator, hosts, masks, stopping, training
 from tunix_rt.jobs import AskJob, EstimateJob, ExportJob, GenerateJob, Inputs, MaskJob, ProbeJob, TrainJob
 
+Known = (errors.Mistake, OSError, ValueError, RuntimeError, MemoryError)
 Work = TrainJob | GenerateJob | MaskJob | ExportJob | EstimateJob | AskJob
 
 
@@ -20,18 +21,25 @@ def main(attempt: Path) -> int:
     signal.signal(signal.SIGTERM, stopping.stop)
     logging.basicConfig(level=logging.WARNING)
     try:
-        job, inputs = jobs.read(attempt)
-        if isinstance(job, ProbeJob):
-            raise errors.Invalid(f"{attempt} holds a probe, which the engine does not run.", field="kind")
-        devices.use(job.device, inputs.compile_cache)
-        values.write_json(attempt / "environment.json", devices.environment())
-        values.write_json(attempt / "result.json", _do(job, inputs, attempt))
-    except stopping.Stopped as stopped:
-        jobs.Events(attempt).emit("stopped", **stopped.details)
-        return stopped.engine_code
-    except (errors.Mistake, OSError, ValueError, RuntimeError, MemoryError) as error:
+        return run(attempt)
+    except Known as error:
         return _fail(attempt, error)
-    jobs.Events(attempt).emit("done")
+
+
+def run(attempt: Path) -> int:
+    """The exit code of what ended as it should; raises one of `Known` for the rest."""
+    job, inputs = jobs.read(attempt)
+    if isinstance(job, ProbeJob):
+        raise errors.Invalid(f"{attempt} holds a probe, which the engine does not run.", field="kind")
+    devices.use(job.device, inputs.compile_cache)
+    with hosts.workplace(attempt) as folder:
+        values.write_json(folder / "environment.json", devices.environment())
+        try:
+            values.write_json(folder / "result.json", _do(job, inputs, folder))
+        except stopping.Stopped as stopped:
+            jobs.Events(folder).emit("stopped", **stopped.details)
+            return stopped.engine_code
+        jobs.Events(folder).emit("done")
     return 0
 
 
@@ -54,7 +62,7 @@ def _do(job: Work, inputs: Inputs, attempt: Path) -> dict[str, Any]:
 def _fail(attempt: Path, error: Exception) -> int:
     """Log the whole story; leave one event that says what a person can do."""
     traceback.print_exception(error)
-    known = _explained(error)
+    known = explained(error)
     try:
         jobs.Events(attempt).emit("failed", **known.as_dict()["error"])
     except OSError:
@@ -62,7 +70,7 @@ def _fail(attempt: Path, error: Exception) -> int:
     return jobs.EXIT_CODES.get(known.details.get("reason", ""), 1)
 
 
-def _explained(error: Exception) -> errors.Mistake:
+def explained(error: Exception) -> errors.Mistake:
     """The mistake a person can act on; `details.reason` is the reason the run ends with."""
     text = str(error)
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:

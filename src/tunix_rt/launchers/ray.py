@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import httpx
 
-from tunix_rt import errors, values
+from tunix_rt import errors, jobs, values
 from tunix_rt.launchers import processes, shim
 from tunix_rt.launchers.handles import Exit, Handle, Status, Why
 
@@ -125,12 +125,16 @@ class Ray:
         """Raises `errors.Failed` when Ray refuses the job for another reason than that it has it already."""
         asked = {"run_id": handle.run_id, "attempt": handle.attempt, "timeout": timeout, "grace": self._grace, "pipe": 3}
         command = [sys.executable, "-m", "tunix_rt.launchers.shim", str(handle.folder), json.dumps(asked)]
+        spread = jobs.hosts(handle.folder) > 1
+        if spread:  # the entrypoint has the processes of all hosts started, and needs no place of its own
+            host = jobs.Host(cpus=self._cpus, gpus=self._gpus, unplaced=self._unplaced)
+            values.write_json(handle.folder / jobs.HOST, host.model_dump())
         body = {
             # The shim's answer goes to Ray's log of the job, where it is read should the shim refuse.
             "entrypoint": f"{shlex.join(command)} 3>&1 >>{shlex.quote(str(handle.folder / 'log.txt'))} 2>&1",
             "submission_id": _submission(handle),
-            "entrypoint_num_cpus": self._cpus,
-            "entrypoint_num_gpus": self._gpus,
+            "entrypoint_num_cpus": 0 if spread else self._cpus,
+            "entrypoint_num_gpus": 0 if spread else self._gpus,
             # Somebody may stop the job in Ray, which kills a process three seconds later unless told otherwise.
             "runtime_env": {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(int(self._grace) + 10)}},
         }

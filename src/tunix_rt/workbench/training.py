@@ -15,6 +15,12 @@ from tunix_rt.workbench.desk import Desk
 
 def spec(desk: Desk, chosen: TrainConfig, dataset: str, device: Device, mesh: Mesh, max_steps: int | None) -> TrainSpec:
     """What is asked, with every dataset it names built if it is a built-in recipe's."""
+    if mesh.hosts > 1:
+        raise errors.Invalid(
+            f"'mesh.hosts' is {mesh.hosts}: a run in the foreground is on this machine. Several hosts need a Ray cluster: "
+            "queue the run with `tunix-rt runs submit FILE`, and have a worker with --launcher ray.",
+            field="mesh.hosts",
+        )
     first = obtain(desk, dataset).manifest.name
     for name in [stage.dataset for stage in chosen.stages] + ([chosen.validation.dataset] if chosen.validation else []):
         obtain(desk, name)
