@@ -92,7 +92,8 @@ def measure(asked: argparse.Namespace) -> dict[str, float]:
             rows, memory = by_peft(asked, folder, config, examples, count)
         else:
             model = adapted(asked, folder, config)
-            rows = (padded if asked.case == "tunix" else packed)(model, config, examples, count)
+            drawn = batches(examples, config, asked.scale, count)
+            rows = padded(model, config, drawn) if asked.case == "tunix" else packed(model, config, examples, count)
             memory = devices.peak_device_memory() or devices.peak_memory()
         shape = shapes.of_folder(folder)
     kept = rows[1 : asked.steps + 1]
@@ -235,10 +236,8 @@ def packed(model: Any, config: Any, examples: list[Any], count: int) -> list[dic
     ]
 
 
-def padded(model: Any, config: Any, examples: list[Any], count: int) -> list[dict[str, float]]:
+def padded(model: Any, config: Any, drawn: list[list[Any]]) -> list[dict[str, float]]:
     rows: list[dict[str, float]] = []
-    scale = config.batch.rows // jobs.read_config(recipes.path("train", "sft_demo")).batch.rows
-    drawn = batches(examples, config, scale, count)
 
     class Timed(PeftTrainer):  # type: ignore[misc]
         def _prepare_inputs(self, input_data: Any) -> Any:
@@ -270,7 +269,7 @@ def padded(model: Any, config: Any, examples: list[Any], count: int) -> list[dic
             "attention_mask": utils.make_causal_attn_mask(pad),
         }
 
-    schedule = trainer.learning_rate(config.optimizer, count)
+    schedule = trainer.learning_rate(config.optimizer, len(drawn))
     run = Timed(model, trainer.optimizer(config.optimizer, schedule), TrainingConfig(eval_every_n_steps=10**9))
     run.with_gen_model_input_fn(model_input).train(inputs())
     return rows

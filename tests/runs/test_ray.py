@@ -406,4 +406,4 @@ def test_a_worker_does_not_start_without_a_cluster(tmp_path: Path) -> None:
     ended = subprocess.run(command, env=where, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "no Ray dashboard answers at 'http://127.0.0.1:1'" in ended.stderr
-    assert "tunix-rt[ray]" in ended.stderr
+    assert "'.[train,ray]'" in ended.stderr

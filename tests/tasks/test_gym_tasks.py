@@ -154,7 +154,7 @@ assert "reasoning_gym" not in sys.modules
 
 def test_without_the_package_everything_else_works_and_the_extra_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", HIDDEN], capture_output=True, text=True, check=True)
-    assert "pip install 'tunix-rt[gym]'" in done.stdout
+    assert "in the repository: pip install -e '.[gym]'" in done.stdout
 
 
 def test_seeds_of_neighbouring_items_are_far_apart() -> None:

@@ -45,7 +45,9 @@ def _train(attempt: Path, hosts: int) -> int:
         import ray  # noqa: PLC0415  # on the machines of a cluster only
         from ray import train  # noqa: PLC0415
     except ImportError as error:
-        raise errors.Missing(f"{error}; on every machine of the cluster: pip install 'tunix-rt[train,ray]'.") from error
+        raise errors.Missing(
+            f"{error}; on every machine of the cluster, in the repository: pip install -e '.[train,ray]'."
+        ) from error
     (attempt / NOTE).unlink(missing_ok=True)
     try:
         ray.init(logging_level=logging.WARNING)

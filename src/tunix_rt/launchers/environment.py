@@ -6,25 +6,8 @@ A list of what passes, because nobody can list the names of all secrets.
 from collections.abc import Mapping
 
 NAMES = frozenset(
-    (
-        *(
-            "PATH",
-            "HOME",
-            "USER",
-            "LOGNAME",
-            "SHELL",
-            "LANG",
-            "LANGUAGE",
-            "TZ",
-            "TMPDIR",
-            "TMP",
-            "TEMP",
-            "VIRTUAL_ENV",
-            "HOSTNAME",
-        ),
-        *("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"),  # a run on several hosts asks the cluster for them
-    )
-)
+    ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP", "VIRTUAL_ENV", "HOSTNAME")
+) | {"RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"}  # a run on several hosts asks the cluster for them
 PREFIXES = (
     *("LC_", "LD_", "PYTHON", "XDG_", "SLURM_", "COVERAGE_", "MALLOC_", "OMP_", "KMP_", "MKL_", "OPENBLAS_"),
     *("JAX_", "XLA_", "TF_CPP_", "TPU_", "LIBTPU_", "CUDA", "CUDNN_", "NVIDIA_", "NCCL_", "ROCR_", "HIP_", "HSA_"),

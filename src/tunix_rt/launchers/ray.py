@@ -118,7 +118,7 @@ class Ray:
         if answer is None or "ray_version" not in answer.text:
             raise errors.Unavailable(
                 f"no Ray dashboard answers at {self._address!r}: name one with --ray-address http://HOST:8265, or start one "
-                "there with `pip install 'tunix-rt[ray]'` and `ray start --head --dashboard-host HOST`."
+                "there with `pip install -e '.[train,ray]'` in the repository and `ray start --head --dashboard-host HOST`."
             )
 
     def _submit(self, handle: Handle, timeout: float | None) -> None:

@@ -70,7 +70,7 @@ def version() -> str:
     found = plugins.installed(PACKAGE)
     if found is None:
         raise errors.Missing(
-            f"tasks and scores of {PACKAGE} need that package, which is not installed: pip install 'tunix-rt[gym]'.",
+            f"tasks and scores of {PACKAGE} need that package, not installed here; in the repository: pip install -e '.[gym]'.",
             package=PACKAGE,
         )
     return found
