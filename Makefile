@@ -43,7 +43,7 @@ serve: setup  ## the HTTP service with one worker; ARGS="--port 9000"
 docs: dev  ## write the generated references and the notebook again
 	$(REFERENCE) > docs/cli.md
 	$(SERVICE) > docs/api.md
-	$(BIN)/tunix-rt submission notebook --dataset dev-reasoning-v2 --on dev-reasoning-v2-eval --out notebooks/kaggle.ipynb
+	TUNIX_RT_HOME=$$(mktemp -d) $(BIN)/tunix-rt submission notebook --dataset dev-reasoning-v2 --on dev-reasoning-v2-eval --out notebooks/kaggle.ipynb
 
 screenshots: dev  ## the pictures in docs/images, from a finished demo: HOME_OF_DEMO=DIR
 	PYTHONPATH=tests/web $(BIN)/python tests/web/shots.py $(HOME_OF_DEMO)

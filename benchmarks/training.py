@@ -3,18 +3,21 @@
     python benchmarks/training.py [--dataset dev-reasoning-v2] [--rounds 2] [--steps 6] [--curve 0]
     python benchmarks/training.py --device gpu --dtype bfloat16 --shape benchmarks/llama-1b.json --scale 8 --steps 20
 
-All see the same traces in the same order, the same LoRA, optimizer and schedule. `tunix` pads one trace a row to 256 tokens,
-8 rows a step, with the default loss. `peft` is a plain PyTorch loop: 8 traces a step, padded to the longest of them. `ours` is
-recipes/train/sft_demo.toml. `--scale` makes every step so many times as large. The model is SmolLM2-135M, or one of the shape
-of a Hub config.json with random weights, which cost what trained ones do. Each case runs in a process of its own, in turn, and
-counts useful tokens only (tokens of traces, no padding). The medians of the steps after the first are compared; model FLOPs are
-those the useful tokens need (two passes over the frozen weights, one more for what is trained), whatever else was computed.
-With `--curve N`, every case trains on for N steps and tells how many seconds of training it took until the mean loss of eight
-steps, of traces none of which it had seen, fell under 0.5.
+All see the same traces in the same order, the same LoRA, optimizer and schedule. `tunix` pads one trace a row to 256 tokens, 8
+rows a step, with the default loss. `peft` is a plain PyTorch loop: 8 traces a step, padded to the longest of them. `ours` is
+recipes/train/sft_demo.toml in the environment of an engine (huge pages, which change nothing for PyTorch); what the traces of a
+row begin with is computed once there and counts for each, as for the others. `--scale` makes every step so many times as large.
+The model is SmolLM2-135M, or one of the shape of a Hub config.json with random weights, which cost what trained ones do. Each
+case runs in a process of its own, in turn, and counts useful tokens only (tokens of traces, no padding). The medians of the
+steps after the first are compared; model FLOPs are those that the useful tokens need (two passes over the frozen weights, one
+more for what is trained), whatever else was computed, and none for what was shared. With `--curve N`, every case trains on for
+N steps and tells how many seconds of training it took until the mean loss of eight steps, of traces none of which it had seen,
+fell under 0.5.
 """
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -31,8 +34,9 @@ from tunix.sft import utils
 from tunix.sft.peft_trainer import PeftTrainer, TrainingConfig, TrainingInput
 
 from tunix_rt import datasets, estimates, jobs, models, recipes, settings
-from tunix_rt.engine import devices, families, packing, placement, trainer, weights
+from tunix_rt.engine import devices, families, low_rank, packing, placement, trainer, weights
 from tunix_rt.engine.prompts import Prompts
+from tunix_rt.launchers import environment
 from tunix_rt.models import shapes
 
 CASES = ("tunix", "peft", "ours")
@@ -61,9 +65,9 @@ def main() -> None:
     for number in range(asked.rounds):
         for case in CASES:
             sys.stderr.write(f"round {number + 1}: {case}\n")
-            done = subprocess.run(
-                [sys.executable, __file__, "--case", case, *sys.argv[1:]], stdout=subprocess.PIPE, text=True, check=True
-            )
+            command = [sys.executable, __file__, "--case", case, *sys.argv[1:]]
+            environ = environment.passed_on(os.environ) if case == "ours" else None
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environ)
             found[case].append(json.loads(done.stdout.splitlines()[-1]))
     report(found)
 
@@ -98,6 +102,8 @@ def measure(asked: argparse.Namespace) -> dict[str, float]:
         shape = shapes.of_folder(folder)
     kept = rows[1 : asked.steps + 1]
     speed = statistics.median(row["useful"] / row["seconds"] for row in kept)
+    computed = statistics.median((row["useful"] - row.get("shared", 0)) / row["seconds"] for row in kept)
+    model_flops = computed * flops(shape, config, examples)
     found = {
         "seconds a step": statistics.median(row["seconds"] for row in kept),
         "useful tokens/s": speed,
@@ -106,11 +112,11 @@ def measure(asked: argparse.Namespace) -> dict[str, float]:
         "seconds, first step": rows[0]["seconds"],
         "seconds in all": time.monotonic() - started,
         "peak memory, GB": memory / 1e9,
-        "model TFLOP/s": speed * flops(shape, config, examples) / 1e12,
+        "model TFLOP/s": model_flops / 1e12,
     }
     peak = next((peak for name, peak in PEAKS.items() if name in devices.name()), None)
     if peak:
-        found["model FLOP utilisation, %"] = 100 * speed * flops(shape, config, examples) / peak
+        found["model FLOP utilisation, %"] = 100 * model_flops / peak
     return {**found, **(reached(rows) if asked.curve else {})}
 
 
@@ -139,6 +145,8 @@ def adapted(asked: argparse.Namespace, folder: Path, config: Any) -> Any:
         made = weights.load(folder)
     model = weights.add_lora(made, config.tuning, config.seed)
     placement.arrange(model, config.compute, frozen_base=True)
+    if asked.case == "tunix":
+        low_rank.unbind()
     if asked.case == "tunix" and placement.DTYPES[asked.dtype] is not None:  # its examples train adapters in the model's type
         for _, variable in nnx.to_flat_state(nnx.state(model, nnx.LoRAParam)):
             variable.set_value(variable[...].astype(placement.DTYPES[asked.dtype]))
@@ -231,7 +239,13 @@ def packed(model: Any, config: Any, examples: list[Any], count: int) -> list[dic
         lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
     size = config.batch.step_rows * config.batch.row_tokens
     return [
-        {"seconds": row["seconds"], "useful": row["tokens"], "padding": row["padding_tokens"] / size, "loss": row["loss"]}
+        {
+            "seconds": row["seconds"],
+            "useful": row["tokens"],
+            "shared": row["shared_tokens"],
+            "padding": row["padding_tokens"] / size,
+            "loss": row["loss"],
+        }
         for row in lines
     ]
 

@@ -57,11 +57,15 @@ class Full(Value):
 
 
 class Batch(Value):
-    """One optimizer step is `accumulation` micro-batches of `rows` rows of `row_tokens` tokens, filled by packing."""
+    """One optimizer step is `accumulation` micro-batches of `rows` rows of `row_tokens` tokens, filled by packing.
+
+    With `share_prefix`, the tokens that all traces begin with (the instruction) stand once in a row, and more traces fit it.
+    """
 
     row_tokens: int = Field(default=256, ge=16, le=8192)
     rows: int = Field(default=4, ge=1, le=1024)
     accumulation: int = Field(default=2, ge=1, le=1024)
+    share_prefix: bool = True
 
     @property
     def step_rows(self) -> int:

@@ -13,10 +13,12 @@ from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from tunix_rt import errors, models, settings
-from tunix_rt.engine import loss, packing, tensors, weights
+from tunix_rt.engine import loss, packing, tensors, training, weights
+from tunix_rt.engine.corpus import Corpus
 from tunix_rt.engine.prompts import Example
-from tunix_rt.jobs import Batch, Lora
-from tunix_rt.models import imports, shapes
+from tunix_rt.jobs import Batch, Lora, TrainConfig
+from tunix_rt.models import BaseModel, imports, shapes
+from tunix_rt.models.folders import Manifest
 
 torch = instances.torch
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -107,6 +109,40 @@ def test_packed_examples_have_the_loss_they_have_alone_and_every_adapter_learns(
     moved = {".".join(map(str, path)): bool(np.asarray(leaf[...]).any()) for path, leaf in found}
     assert [path for path, any_moved in moved.items() if path.endswith("_lora_b") and not any_moved] == []
     assert sum(path.endswith("_lora_b") for path in moved) >= 2 * 5
+
+
+@pytest.mark.parametrize("name", instances.ONE_EACH)
+def test_rows_that_share_what_their_examples_begin_with_are_right_for_every_family(name: str, made: Any) -> None:
+    """Short of a sliding window, which counts along the row; `training.planned` shares nothing in rows that are longer."""
+    folder, _ = made(name)
+    rng = np.random.default_rng(2)
+    first = tuple(range(30, 36))
+    examples = [Example(str(k), (*first, *map(int, rng.integers(40, 259, 12 + k))), 8) for k in range(3)]
+    batch = Batch(row_tokens=64, rows=1, accumulation=1)
+    kept = shapes.of_folder(folder)
+
+    def losses(window: int | None, share: bool) -> float:
+        changed = {"window": window} if kept.window else {}
+        model = tensors.load(folder, shapes.Shape.model_validate({**kept.model_dump(), **changed}), jnp.float32)
+        steps = packing.plan(examples, batch.model_copy(update={"share_prefix": share}), 0, 1)
+        assert [len(step.ids) for step in steps] == [3]
+        return float(loss.lean_loss(model, **loss.model_input(steps[0].micro[0])))
+
+    assert losses(64, share=True) == pytest.approx(losses(64, share=False), abs=1e-5)
+    if kept.window:
+        assert abs(losses(kept.window, share=True) - losses(kept.window, share=False)) > 1e-4
+
+
+@pytest.mark.parametrize(("name", "row", "shares"), [("llama", 64, True), ("gemma2", 64, False), ("gemma3", 64, False)])
+def test_a_row_longer_than_a_sliding_window_shares_nothing(name: str, row: int, shares: bool, made: Any) -> None:
+    folder, _ = made(name)
+    first = tuple(range(30, 36))
+    part = packing.Part([Example(str(k), (*first, 40 + k, 50), 7) for k in range(3)], 1)
+    base = BaseModel(folder, Manifest(name=name, source="", licence="", parameters=0, files={}))
+    config = TrainConfig(name="t", model=name, batch=Batch(row_tokens=row, rows=1, accumulation=1))
+    plan = training.planned(config, None, Corpus(base, (), (), (part,), None, (), ()))
+    assert plan.batch.share_prefix is shares
+    assert {step.shared for step in plan.steps} == {6 if shares else 0}
 
 
 def test_hub_tensors_come_back_as_they_were(made: Any) -> None:

@@ -15,7 +15,7 @@ from tunix.sft import peft_trainer
 
 from tunix_rt import errors, jobs, models, settings, traces
 from tunix_rt.datasets import Dataset
-from tunix_rt.engine import checkpoints, families, loss, packing, trainer, weights
+from tunix_rt.engine import checkpoints, families, loss, low_rank, packing, trainer, weights
 from tunix_rt.engine.prompts import Example, Prompts
 from tunix_rt.jobs import Batch, Lora, TrainConfig
 from tunix_rt.models import BaseModel
@@ -69,6 +69,36 @@ def test_lean_loss_and_gradients_equal_the_default_loss(tuned: nnx.Module, examp
             np.testing.assert_allclose(lean_gradients[name], expected, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("leading", [(), (5,), (2, 5)])
+def test_the_low_rank_product_and_its_gradients_are_those_jax_would_take(leading: tuple[int, ...]) -> None:
+    keys = jax.random.split(jax.random.key(3), 4)
+    x, a, b, weight = (
+        jax.random.normal(key, shape) for key, shape in zip(keys, ((*leading, 7), (7, 3), (3, 11), (*leading, 11)), strict=True)
+    )
+    dimensions = ((len(leading),), (), (7,), (), (11,), 3)
+
+    def taken(function: Any) -> Any:
+        return jax.value_and_grad(lambda *given: jnp.sum(weight * function(*given, *dimensions)), argnums=(0, 1, 2))(x, a, b)
+
+    for found, expected in zip(jax.tree.leaves(taken(low_rank.delta)), jax.tree.leaves(taken(low_rank.plain)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_feed_forward_blocks_compute_their_adapters_with_it(
+    tiny: BaseModel, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = weights.add_lora(weights.load(tiny.folder), LORA, seed=1)
+    seen: list[tuple[int, ...]] = []
+    product = low_rank.product
+    monkeypatch.setattr(
+        low_rank, "product", lambda _, x, a, b: (seen.append((x.shape[-1], b.shape[-1])), product(None, x, a, b))[1]
+    )
+    micro = packing.plan(examples[:1], Batch(row_tokens=512, rows=1, accumulation=1), 0, 1)[0].micro[0]
+    loss.lean_loss(model, **loss.model_input(micro))
+    embed, hidden = model.config.embed_dim, model.config.hidden_dim
+    assert seen == [(embed, hidden), (embed, hidden), (hidden, embed)] * model.config.num_layers
+
+
 def test_a_loss_that_walks_the_layers_itself_would_train_nothing(tuned: nnx.Module, examples: list[Example]) -> None:
     """Negative control for the test above: past `model(...)`, qwix's adapters get no gradient."""
 
@@ -86,27 +116,45 @@ def test_a_loss_that_walks_the_layers_itself_would_train_nothing(tuned: nnx.Modu
     assert all(not g.any() for g in wrong.values())
 
 
-def test_packed_rows_give_each_example_the_loss_it_has_alone(tuned: nnx.Module, examples: list[Example]) -> None:
-    step = packing.plan(examples[:6], Batch(row_tokens=1024, rows=2, accumulation=1), 0, 1)[0]
+@pytest.mark.parametrize("share", [False, True])
+def test_packed_rows_give_each_example_the_loss_and_gradient_it_has_alone(
+    share: bool, tuned: nnx.Module, examples: list[Example]
+) -> None:
+    batch = Batch(row_tokens=1024, rows=2, accumulation=1, share_prefix=share)
+    step = packing.plan(examples[:6], batch, 0, 1)[0]
     assert len(step.ids) == 6
-    packed = float(loss.lean_loss(tuned, **loss.model_input(step.micro[0])))
-    alone = [float(peft_trainer._default_loss_fn(tuned, **default_input(example))) for example in examples[:6]]
+    assert (step.shared > 20, step.spared > 60) == (share, share)
+    packed, packed_gradients = gradients(loss.lean_loss, tuned, loss.model_input(step.micro[0]))
+    alone = [gradients(peft_trainer._default_loss_fn, tuned, default_input(example)) for example in examples[:6]]
     lengths = [len(example.tokens) - example.prefix for example in examples[:6]]
-    assert packed == pytest.approx(np.average(alone, weights=lengths), abs=1e-5)
+    assert packed == pytest.approx(np.average([value for value, _ in alone], weights=lengths), abs=1e-5)
+    for name, found in packed_gradients.items():
+        expected = np.average([gradient[name] for _, gradient in alone], axis=0, weights=lengths)
+        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=name)
 
 
-def test_nothing_attends_across_examples(tuned: nnx.Module, examples: list[Example]) -> None:
-    """Changing one example of a row leaves the hidden states of its neighbours untouched."""
+def test_examples_that_did_not_see_what_they_share_would_have_another_loss(tuned: nnx.Module, examples: list[Example]) -> None:
+    """Negative control for the test above."""
+    micro = packing.plan(examples[:6], Batch(row_tokens=1024, rows=2, accumulation=1), 0, 1)[0].micro[0]
+    hidden = micro._replace(segments=np.where(micro.segments == packing.SHARED, 99, micro.segments))
+    values = [float(loss.lean_loss(tuned, **loss.model_input(one))) for one in (micro, hidden)]
+    assert abs(values[0] - values[1]) > 1e-3
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_nothing_attends_across_examples(share: bool, tuned: nnx.Module, examples: list[Example]) -> None:
+    """Changing one example of a row leaves the hidden states of its neighbours untouched, and of what they share."""
     first, second = examples[0], examples[1]
     changed = Example("changed", (*second.tokens[:-4], 70, 71, 72, 73), second.prefix)
+    batch = Batch(row_tokens=1024, rows=1, accumulation=1, share_prefix=share)
 
     def hidden(other: Example) -> np.ndarray:
-        micro = packing._micro([[other, first]], Batch(row_tokens=1024, rows=1, accumulation=1), 1024, 1.0)
+        micro = packing._micro([[other, first]], batch, 1024, 1.0, packing.common([other, first], batch))
         given = loss.model_input(micro)
         logits, _ = tuned(given["input_tokens"], given["positions"], None, given["attention_mask"])
-        start = len(other.tokens)
-        return np.asarray(logits[0, start : start + len(first.tokens)])
+        return np.asarray(logits[0, np.isin(micro.segments[0], (packing.SHARED, 2))])
 
+    assert len(hidden(second)) == len(first.tokens)
     np.testing.assert_array_equal(hidden(second), hidden(changed))
 
 

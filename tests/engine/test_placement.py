@@ -93,7 +93,7 @@ def job_on(mesh: Mesh, tiny: BaseModel, sums: Dataset, unseen: Dataset, cache: P
         model="tiny",
         steps=4,
         tuning=LORA,
-        batch=Batch(row_tokens=512, rows=4, accumulation=1),
+        batch=Batch(row_tokens=384, rows=4, accumulation=1),
         optimizer=Optimizer(learning_rate=0.01),
         checkpoints=Checkpoints(every_steps=2),
         validation=Validation(dataset="tiny-sums-eval", every_steps=2),

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import psutil
 import pytest
@@ -211,6 +212,17 @@ def test_a_resume_under_other_library_versions_is_refused(job: Any, stopped: Pat
     path.unlink()
     with pytest.raises(errors.Tampered, match="identity"):
         training.train(*job, stopped)
+
+
+def test_a_resume_with_products_of_another_precision_is_refused(job: Any, stopped: Path) -> None:
+    before = losses(stopped)
+    jax.config.update("jax_default_matmul_precision", "bfloat16")
+    try:
+        with pytest.raises(errors.Conflict, match=r"matmul_precision None, now .*bfloat16"):
+            training.train(*job, stopped)
+    finally:
+        jax.config.update("jax_default_matmul_precision", None)
+    assert losses(stopped) == before
 
 
 # ── time limits ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -58,6 +58,11 @@ def test_an_engine_sees_no_secret_of_the_environment_and_can_still_run() -> None
     assert leaked(str({**os.environ, **environ()})) != [], "negative control: passed on whole, they would be seen"
 
 
+def test_an_engine_keeps_its_memory_in_huge_pages_unless_told_otherwise() -> None:
+    assert environment.passed_on({})["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    assert environment.passed_on({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"})["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=0"
+
+
 def answers(settings: Settings) -> str:
     """Everything that the service says of a run whose message and files hold the canaries."""
     opened = store.open_store(settings)

@@ -58,7 +58,7 @@ def demo(
     surface: Surface,
     quick: Annotated[bool, typer.Option("--quick", help="A few steps and items: shows the path, proves less.")] = False,
     study: Annotated[
-        bool, typer.Option("--study", help="The study that ships instead: five ways to train, two seeds, about an hour.")
+        bool, typer.Option("--study", help="The study that ships instead: five ways to train, three seeds, about an hour.")
     ] = False,
 ) -> None:
     """Build a dataset, fine-tune SmolLM2-135M, evaluate it before and after on unseen items, compare, pack and verify."""

@@ -32,7 +32,7 @@ def describe(facts: dict[str, Any], asked: TrainSpec) -> str:
     lines = [
         f"{asked.config.name}: {facts['steps']} steps of {rows} on {facts['device']}; nothing was trained",
         f"  data     {facts['examples']} examples, {facts['tokens']:,} tokens, {facts['trained_tokens']:,} trained, "
-        f"padding {percent(facts['padding_share'])}{', ' + ', '.join(left) if left else ''}",
+        f"{facts['shared_tokens']:,} shared, padding {percent(facts['padding_share'])}{', ' + ', '.join(left) if left else ''}",
         f"  model    {facts['parameters']:,} parameters, {facts['trained_parameters']:,} trained",
         f"  memory   about {size(facts['memory_bytes'])}{' on each device' if facts['devices'] > 1 else ''} at the peak",
         f"  time     about {facts['step_seconds']:.2g} s a step, {remaining(facts['seconds'])} in all, evaluation left out "

@@ -103,7 +103,7 @@ def describe(run: Trained) -> str:
             f"run {run.run_id} {run.state}: {run.steps} steps, loss {run.first_loss:.4f} -> {run.loss:.4f}",
             f"  model    {run.model} {run.model_digest[:12]}, {run.method}, {run.trained_parameters:,} parameters trained",
             f"  data     {run.dataset} {run.dataset_digest[:12]}: {run.examples} examples, {run.tokens:,} tokens, "
-            f"{run.trained_tokens:,} trained, padding {100 * run.padding_share:.1f} %",
+            f"{run.trained_tokens:,} trained, {run.shared_tokens:,} shared, padding {100 * run.padding_share:.1f} %",
             *_held_out(run),
             *(f"  stage    {one.dataset}: {one.steps} steps, {one.examples} examples" for one in run.stages),
             *(f"  too long {count} traces {what}" for count, what in _cut(run) if count),

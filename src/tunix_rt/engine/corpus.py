@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunix_rt import datasets, errors, traces, values
-from tunix_rt.engine import masks
+from tunix_rt.engine import masks, packing
 from tunix_rt.engine.inputs import dataset_in, model_in
 from tunix_rt.engine.packing import Part
 from tunix_rt.engine.prompts import Example, Prompts
-from tunix_rt.jobs import EstimateJob, Events, Inputs, Stage, TooLong, TrainJob
+from tunix_rt.jobs import Batch, EstimateJob, Events, Inputs, Stage, TooLong, TrainJob
 from tunix_rt.models import BaseModel
 from tunix_rt.traces import Trace
 
@@ -32,11 +32,13 @@ class Corpus(NamedTuple):
     def examples(self) -> list[Example]:
         return [example for part in self.parts for example in part.examples]
 
-    @property
-    def trained_share(self) -> float:
-        """Of the tokens, how many carry a loss."""
-        tokens = sum(len(example.tokens) for example in self.examples)
-        return 1 - sum(example.prefix for example in self.examples) / max(1, tokens)
+    def trained_share(self, batch: Batch) -> float:
+        """Of the places that examples take in rows, the share with a loss; what they have in common is left out, as if rows
+        were long."""
+        examples = self.examples
+        trained = sum(len(example.tokens) - example.prefix for example in examples)
+        places = sum(len(example.tokens) for example in examples) - len(examples) * packing.common(examples, batch)
+        return trained / max(1, places)
 
 
 class Fitted(NamedTuple):

@@ -18,17 +18,17 @@ def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     plan = training.planned(job.config, job.max_steps, material)
     placement.check(job.mesh, plan.batch, job.config.tuning)
     shape = shapes.of_folder(material.base.folder)
-    cost = estimates.cost(shape, job.config, plan.batch, material.trained_share)
-    tokens, useful = len(plan.steps) * plan.batch.step_rows * plan.batch.row_tokens, sum(step.useful for step in plan.steps)
+    cost = estimates.cost(shape, job.config, plan.batch, material.trained_share(plan.batch))
     dtype = placement.DTYPES[job.config.compute.dtype] or jnp.float32
     speed = devices.matmul_flops(plan.batch.rows * plan.batch.row_tokens, shape.embed, shape.hidden, dtype)
     step_seconds = plan.batch.accumulation * estimates.seconds(cost, speed) / job.mesh.devices
     return {
         "steps": len(plan.steps),
         "examples": sum(len(step.ids) for step in plan.steps),
-        "tokens": useful,
+        "tokens": sum(step.useful for step in plan.steps),
         "trained_tokens": sum(step.trained for step in plan.steps),
-        "padding_share": round(1 - useful / tokens, 4),
+        "shared_tokens": sum(step.spared for step in plan.steps),
+        "padding_share": training.padding_share(plan.steps),
         "rows": plan.batch.rows,
         "accumulation": plan.batch.accumulation,
         "row_tokens": plan.batch.row_tokens,

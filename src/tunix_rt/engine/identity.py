@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, values
+from tunix_rt.engine import devices
 from tunix_rt.jobs import TrainJob
 from tunix_rt.models import BaseModel
 
@@ -29,6 +30,7 @@ def of(job: TrainJob, base: BaseModel) -> dict[str, Any]:
         "validation": job.config.validation.model_dump(mode="json") if job.config.validation else None,
         "validation_digest": job.validation_digest,
         "mesh": job.mesh.model_dump(mode="json"),
+        "matmul_precision": devices.matmul_precision(),
         "version": {name: metadata.version(name) for name in PACKAGES},
     }
 

@@ -14,19 +14,20 @@ import optax
 from flax import nnx
 
 from tunix_rt.engine import families
-from tunix_rt.engine.packing import MicroBatch
+from tunix_rt.engine.packing import SHARED, MicroBatch
 
 
 def model_input(micro: MicroBatch) -> dict[str, Any]:
-    """The arguments of `lean_loss` from the arrays of a micro-batch; attention is causal and within a segment."""
+    """The arguments of `lean_loss` from the arrays of a micro-batch; attention is causal, within a segment and to what the
+    row's segments share."""
     segments = jnp.asarray(micro.segments)
     length = segments.shape[1]
-    same = segments[:, :, None] == segments[:, None, :]
+    seen = (segments[:, :, None] == segments[:, None, :]) | (segments[:, None, :] == SHARED)
     causal = jnp.tril(jnp.ones((length, length), jnp.bool_))
     return {
         "input_tokens": jnp.asarray(micro.tokens),
         "positions": jnp.asarray(micro.positions),
-        "attention_mask": same & causal,
+        "attention_mask": seen & causal,
         "slots": jnp.asarray(micro.slots),
         "targets": jnp.asarray(micro.targets),
         "weights": jnp.asarray(micro.weights),

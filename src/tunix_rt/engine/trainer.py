@@ -244,6 +244,7 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
             "grad_norm": norm if np.isfinite(norm) else str(norm),
             "tokens": batch.useful,
             "trained_tokens": batch.trained,
+            "shared_tokens": batch.spared,
             "padding_tokens": batch.padding,
             "examples": len(batch.ids),
             "seconds": round(seconds, 4),

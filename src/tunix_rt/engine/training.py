@@ -59,10 +59,13 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
 
 
 def planned(config: TrainConfig, max_steps: int | None, material: Corpus) -> Plan:
-    """The steps of a run, its batch cut to fit `memory_gb` if there is one."""
-    batch = config.batch
+    """The steps of a run, its batch cut to fit `memory_gb` if there is one. Nothing is shared in a row that is longer than a
+    model's sliding window, which counts along the row."""
+    shape, batch = shapes.of_folder(material.base.folder), config.batch
     if config.memory_gb is not None:
-        batch = estimates.fitting(shapes.of_folder(material.base.folder), config, material.trained_share)
+        batch = estimates.fitting(shape, config, material.trained_share(batch))
+    if shape.window is not None and shape.window < batch.row_tokens:
+        batch = batch.model_copy(update={"share_prefix": False})
     steps = packing.curriculum(material.parts, batch, config.seed)[: config.steps]
     return Plan(steps[:max_steps], len(steps), batch)
 
@@ -116,7 +119,8 @@ def _facts(run: MeasuredTrainer, job: TrainJob, material: Corpus, plan: Plan, ad
         "examples": sum(len(step.ids) for step in done),
         "tokens": sum(step.useful for step in done),
         "trained_tokens": sum(step.trained for step in done),
-        "padding_share": _padding_share(done),
+        "shared_tokens": sum(step.spared for step in done),
+        "padding_share": padding_share(done),
         "useful_tokens_per_second": run.rate(done),
         "peak_memory_bytes": devices.peak_memory(),
         "peak_device_memory_bytes": devices.peak_device_memory(),
@@ -155,6 +159,6 @@ def kept_metrics(path: Path, step: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _padding_share(steps: list[StepBatch]) -> float:
-    padding = sum(step.padding for step in steps)
-    return round(padding / (padding + sum(step.useful for step in steps)), 4)
+def padding_share(steps: list[StepBatch]) -> float:
+    """Of the places in the rows."""
+    return round(sum(step.padding for step in steps) / sum(step.batch.step_rows * step.batch.row_tokens for step in steps), 4)

@@ -16,7 +16,7 @@ from flax import nnx
 from safetensors.numpy import load_file, save
 
 from tunix_rt import errors, values
-from tunix_rt.engine import families, hosts, tensors
+from tunix_rt.engine import families, hosts, low_rank, tensors
 from tunix_rt.jobs import Full, Lora
 from tunix_rt.models import shapes
 
@@ -34,6 +34,7 @@ def add_lora(model: nnx.Module, lora: Lora, seed: int) -> nnx.Module:
     """The model with seeded adapters on the chosen projections; B starts at zero, so its output is unchanged but for what
     rounding of the frozen weights changes."""
     modules = families.projections(model, lora.targets)
+    low_rank.bind()
     provider = qwix.LoraProvider(
         module_path=f".*({'|'.join(modules)})", rank=lora.rank, alpha=lora.alpha, **_quantized(model, lora)
     )

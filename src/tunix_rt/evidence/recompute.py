@@ -156,15 +156,16 @@ def _training(bundle: Bundle) -> Iterator[str]:
     if not rows or [row.get("step") for row in rows] != list(range(1, len(rows) + 1)):
         yield "metrics.jsonl does not hold one line for every step from 1"
         return
-    padding, useful = _total(rows, "padding_tokens"), _total(rows, "tokens")
+    padding, useful, shared = (_total(rows, key) for key in ("padding_tokens", "tokens", "shared_tokens"))
     made = {
         "steps": len(rows),
         "first_loss": rows[0].get("loss"),
         "loss": rows[-1].get("loss"),
         "tokens": useful,
+        "shared_tokens": shared,
         "trained_tokens": _total(rows, "trained_tokens"),
         "examples": _total(rows, "examples"),
-        "padding_share": round(padding / max(1, padding + useful), 4),
+        "padding_share": round(padding / max(1, padding + useful - shared), 4),
     }
     yield from standalone.differences(run.model_dump(mode="json"), made, "run.json", TOLERANCE)
 

@@ -67,8 +67,8 @@ def limits(findings: Findings, study: Study) -> list[str]:
     lines += [_silent(findings, name, study) for name, one in study.questions.items() if one.metric == "detection"]
     config = study.config
     lines.append(
-        f"Anything that {len(study.seeds)} seeds do not show: intervals have {len(study.seeds) - 1} degrees of freedom where "
-        "seeds count, so a difference that is not seen here may be there."
+        f"Anything that {len(study.seeds)} seeds do not show: intervals are as wide as the little that is known of how "
+        "much seeds differ makes them, so a difference that is not seen here may be there."
     )
     lines.append(
         f"Anything about other models, more than {config.steps} steps, other learning rates, or problems of other kinds: one "

@@ -61,6 +61,7 @@ class Trained(Value):
     device: str
     rows: int | None = None
     accumulation: int | None = None
+    shared_tokens: int = 0
     group: str | None = None
     stages: tuple[StageFacts, ...] = ()
     truncated: int = 0

@@ -152,7 +152,7 @@ def equivalence(difference: Estimate, margin: float) -> Equivalence:
     if difference.groups < 2:
         return Equivalence(1.0, False)
     room = (margin - abs(difference.value)) / difference.standard_error
-    p_value = float(_special().stdtr(difference.groups - 1, -room))
+    p_value = t_below(-room, difference.groups - 1)
     return Equivalence(p_value, p_value < ALPHA)
 
 
@@ -172,7 +172,7 @@ def p_of_interval(value: float, half: float, groups: int) -> float:
     if half == 0:
         return 0.0
     error = half / t_quantile(1 - ALPHA / 2, groups - 1)
-    return float(2 * _special().stdtr(groups - 1, -abs(value) / error))
+    return 2 * t_below(-abs(value) / error, groups - 1)
 
 
 def differences(baseline: Sequence[float], candidate: Sequence[float], groups: Sequence[Hashable] | None = None) -> Estimate:
@@ -271,6 +271,11 @@ def verdict_of(ci95: Interval, same: Equivalence) -> Verdict:
 def t_quantile(p: float, df: float) -> float:
     """Of Student's distribution, or of the normal one for infinite `df`."""
     return float(_special().stdtrit(df, p) if math.isfinite(df) else _special().ndtri(p))
+
+
+def t_below(value: float, df: float) -> float:
+    """The probability that a number of Student's distribution is below `value`."""
+    return float(_special().stdtr(df, value))
 
 
 def _special() -> Any:

@@ -160,7 +160,7 @@ def _measure(
     ci95 = over_items.ci95
     if len(rows) > 1:
         error = max(over_items.standard_error, spread.standard_error)
-        low, high = statistics.tested(over_items.value, error, min(len(rows), over_items.groups) - 1, 0.05).ci95
+        low, high = statistics.tested(over_items.value, error, spread.df, 0.05).ci95
         ci95 = statistics.Interval(max(0.0, low), min(1.0, high))
     return Measure(
         question=question,
@@ -208,7 +208,7 @@ def _contrast(study: Study, question: str, metric: str, answers: _Answers, arm: 
     over_items = statistics.differences(_means(before), _means(after), labels)
     spread = statistics.across_seeds(changes, labels)
     error = max(over_items.standard_error, spread.standard_error)
-    found = statistics.tested(over_items.value, error, min(len(changes), over_items.groups) - 1, study.margin)
+    found = statistics.tested(over_items.value, error, spread.df, study.margin)
     return Contrast(
         question=question,
         metric=metric,

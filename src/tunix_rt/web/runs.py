@@ -286,6 +286,7 @@ def _facts(run: Run) -> Sequence[tuple[str, str]]:
         ("examples", "Examples"),
         ("tokens", "Tokens"),
         ("trained_tokens", "Of them trained on"),
+        ("shared_tokens", "Of them shared in their rows"),
         ("padding_share", "Padding"),
         ("peak_memory_bytes", "Peak memory"),
         ("peak_device_memory_bytes", "Peak memory of the device"),

@@ -55,7 +55,7 @@ def training(desk: Desk, attempt: Path) -> Iterator[Callable[[], None]]:
 
 def describe(line: dict[str, Any]) -> str:
     """A step of `metrics.jsonl` in a few words."""
-    padding = line["padding_tokens"] / (line["padding_tokens"] + line["tokens"])
+    padding = line["padding_tokens"] / (line["padding_tokens"] + line["tokens"] - line.get("shared_tokens", 0))
     parts = [
         f"loss {float(line['loss']):.3f}",
         f"held-out {line['eval_loss']:.3f}" if "eval_loss" in line else "",
