@@ -92,7 +92,7 @@ class Rejected(Shown):
     message: str
 
 
-class Report(Shown):
+class Ingested(Shown):
     """`rejected` lists up to 10,000 bad lines; `rejected_count` counts all of them."""
 
     name: str
@@ -212,7 +212,7 @@ def _staging(settings: Settings) -> Path:
 
 @router.post(
     "/ingest",
-    response_model=Report,
+    response_model=Ingested,
     status_code=201,
     responses={422: {"model": Refusal | Problem, "description": "Bad lines, each of which is listed, or a bad parameter."}},
     summary="Take in a file",
@@ -248,7 +248,7 @@ def ingest(
     for outcome, count in (("added", made.added), ("duplicate", made.duplicates), ("rejected", made.rejected_count)):
         here.measures.rows.labels(outcome).inc(count)
     listed = _listed(made.manifest) | made.report()
-    report = {key: value for key, value in listed.items() if key in Report.model_fields}
+    report = {key: value for key, value in listed.items() if key in Ingested.model_fields}
     return reply(report, 201, {"Location": f"/api/datasets/{made.manifest.name}"})
 
 

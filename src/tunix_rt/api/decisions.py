@@ -28,7 +28,7 @@ class BaselineList(Shown):
     next: None = None
 
 
-class ToName(Shown):
+class ToNameBaseline(Shown):
     """With `dataset` it holds for candidates trained on that alone; `direction` is the metric's own if left out."""
 
     name: BaselineName
@@ -56,7 +56,7 @@ def list_baselines(here: Here) -> Response:
 
 
 @router.post("", response_model=Baseline, status_code=201, summary="Name a baseline")
-def put(here: Here, asked: Annotated[ToName, Body()]) -> Response:
+def put(here: Here, asked: Annotated[ToNameBaseline, Body()]) -> Response:
     """The evaluation gets the name within its set and the dataset; one that had it there gives way."""
     folder_of(here.settings, asked.evaluation_id)
     made = baselines.put(

@@ -129,7 +129,7 @@ class ToForce(Shown):
     alias: AnAlias | None = None
 
 
-class ToName(Shown):
+class ToMoveAlias(Shown):
     version: Annotated[str, Field(pattern=WHICH)]
     reason: Reason | None = None
 
@@ -300,7 +300,7 @@ def sent(here: Service, request: Request, entry: Entry, file: str) -> Response:
 
 
 @router.post("/{name}/aliases/{alias}", response_model=VersionDocument, summary="Let an alias name a version")
-def move(here: Here, who: Who, name: Name, alias: Alias, asked: Annotated[ToName, Body()]) -> Response:
+def move(here: Here, who: Who, name: Name, alias: Alias, asked: Annotated[ToMoveAlias, Body()]) -> Response:
     """Where it was before is kept; a move to where it is changes nothing."""
     with here.store.unit_of_work() as connection:
         return reply(registry.move(connection, f"{name}@{asked.version}", alias, who=who.name, reason=asked.reason).document())

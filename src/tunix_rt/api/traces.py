@@ -38,7 +38,7 @@ class TracePage(Shown):
     next: str | None
 
 
-class Batch(Shown):
+class TraceBatch(Shown):
     traces: tuple[Trace, ...] = Field(min_length=1, max_length=LARGEST_BATCH)
 
 
@@ -73,7 +73,7 @@ def create(here: Here, trace: Annotated[Trace, Body()]) -> Response:
 
 
 @router.post("/batch", response_model=Added, status_code=201, summary="Keep many traces")
-def create_batch(here: Here, batch: Annotated[Batch, Body()]) -> Response:
+def create_batch(here: Here, batch: Annotated[TraceBatch, Body()]) -> Response:
     """All or none: one trace that is not valid refuses the whole batch."""
     with here.store.unit_of_work() as connection:
         made = stored.add_many(connection, batch.traces, "api")

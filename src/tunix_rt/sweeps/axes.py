@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from tunix_rt.sweeps.ledger import Standing
-from tunix_rt.sweeps.spaces import Choice, Dimension, LogUniform, Whole, same
+from tunix_rt.sweeps.spaces import Dimension, LogUniform, OneOf, Whole, same
 from tunix_rt.values import Value
 
 
@@ -42,7 +42,7 @@ def _parameter(key: str, dimension: Dimension, found: Standing) -> Axis:
 
 def place(dimension: Dimension, value: Any) -> float:
     """From 0 to 1 along the dimension; the values of a choice are evenly spread."""
-    if isinstance(dimension, Choice):
+    if isinstance(dimension, OneOf):
         at = next(n for n, one in enumerate(dimension.values) if same(one, value))
         return round(at / (len(dimension.values) - 1), 6) if len(dimension.values) > 1 else 0.5
     return _share(value, dimension.low, dimension.high, log=_logarithmic(dimension))
@@ -61,7 +61,7 @@ def _share(value: float, low: float, high: float, *, log: bool) -> float:
 
 
 def _ticks(dimension: Dimension) -> tuple[tuple[float, str], ...]:
-    if isinstance(dimension, Choice):
+    if isinstance(dimension, OneOf):
         return tuple((place(dimension, value), shown(value)) for value in dimension.values)
     return (0.0, shown(dimension.low)), (1.0, shown(dimension.high))
 

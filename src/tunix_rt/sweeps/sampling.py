@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunix_rt import values
 from tunix_rt.sweeps import spaces
-from tunix_rt.sweeps.spaces import Choice, Dimension, LogUniform, Params, Whole
+from tunix_rt.sweeps.spaces import Dimension, LogUniform, OneOf, Params, Whole
 from tunix_rt.sweeps.specs import Grid, Sweep, Tpe
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _study(sweep: Sweep, told: Sequence[Told], sampler: "BaseSampler | None") ->
 def _distribution(dimension: Dimension) -> "BaseDistribution":
     from optuna import distributions  # noqa: PLC0415  # as above
 
-    if isinstance(dimension, Choice):
+    if isinstance(dimension, OneOf):
         return distributions.CategoricalDistribution([json.dumps(value) for value in dimension.values])
     if isinstance(dimension, Whole):
         return distributions.IntDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
@@ -123,14 +123,14 @@ def _distribution(dimension: Dimension) -> "BaseDistribution":
 
 def _text(dimension: Dimension, value: Any) -> Any:
     """A choice is told to Optuna as JSON: it takes no lists, and takes 1 and true for the same."""
-    if not isinstance(dimension, Choice):
+    if not isinstance(dimension, OneOf):
         return value
     return next(json.dumps(one) for one in dimension.values if spaces.same(one, value))
 
 
 def _suggested(trial: "optuna.Trial", key: str, dimension: Dimension) -> Any:
     match dimension:
-        case Choice():
+        case OneOf():
             return json.loads(trial.suggest_categorical(key, [json.dumps(value) for value in dimension.values]))
         case Whole():
             return trial.suggest_int(key, dimension.low, dimension.high, step=dimension.step, log=dimension.log)

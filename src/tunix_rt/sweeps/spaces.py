@@ -28,7 +28,7 @@ class Conditional(Value):
     when: dict[str, tuple[Plain, ...]] = Field(default_factory=dict)
 
 
-class Choice(Conditional):
+class OneOf(Conditional):
     """One of the values: numbers, texts, truth values, or lists of texts."""
 
     kind: Literal["choice"]
@@ -83,7 +83,7 @@ class Whole(Conditional):
         return self
 
 
-Dimension = Annotated[Choice | Uniform | LogUniform | Whole, Field(discriminator="kind")]
+Dimension = Annotated[OneOf | Uniform | LogUniform | Whole, Field(discriminator="kind")]
 Space = dict[str, Dimension]
 
 
@@ -161,7 +161,7 @@ def _check_conditions(space: Space, key: str) -> None:
         if parent not in space:
             raise errors.Invalid(f"'{field}': the space has no key {parent!r}.{errors.nearest(parent, space)}", field=field)
         whole = space[parent]
-        if not isinstance(whole, Choice):
+        if not isinstance(whole, OneOf):
             raise errors.Invalid(f"'{field}': {parent!r} is no choice; a condition lists values of one.", field=field)
         for value in allowed:
             if not any(same(value, one) for one in whole.values):
@@ -171,7 +171,7 @@ def _check_conditions(space: Space, key: str) -> None:
 
 
 def _extremes(dimension: Dimension) -> tuple[Any, ...]:
-    return dimension.values if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+    return dimension.values if isinstance(dimension, OneOf) else (dimension.low, dimension.high)
 
 
 def _check_value(space: Space, base: TrainConfig, key: str, value: Any) -> None:
@@ -232,7 +232,7 @@ def own(space: Space, base: TrainConfig) -> Params:
 
 
 def contains(dimension: Dimension, value: Any) -> bool:
-    if isinstance(dimension, Choice):
+    if isinstance(dimension, OneOf):
         return any(same(value, one) for one in dimension.values)
     if isinstance(value, bool) or not isinstance(value, int | float) or not dimension.low <= value <= dimension.high:
         return False
@@ -265,7 +265,7 @@ def _grid(space: Space, left: list[str], given: Params) -> Iterator[Params]:
 
 def _points(key: str, dimension: Dimension) -> list[Any]:
     match dimension:
-        case Choice():
+        case OneOf():
             return [list(value) if isinstance(value, tuple) else value for value in dimension.values]
         case Whole():
             return list(range(dimension.low, dimension.high + 1, dimension.step))
