@@ -185,7 +185,12 @@ def test_several_seeds_are_one_recipe(place: Settings, answering: Answering) -> 
     assert made.by_seed == pytest.approx([one.difference for one in alone])
     assert made.difference == pytest.approx(np.mean(made.by_seed))
     assert made.between == pytest.approx(np.std(made.by_seed, ddof=1))
-    assert made.ci95[1] - made.ci95[0] > min(one.ci95[1] - one.ci95[0] for one in alone)
+    unequal = [
+        loaded(place, answering(share, seed, run_id=f"20250101-000000-{seed:06d}", **about))
+        for share, seed in ((0.4, 54), (0.7, 55), (0.95, 56))
+    ]
+    low, high = comparisons.over_seeds(base, unequal).ci95
+    assert high - low > 2 * max(one.ci95[1] - one.ci95[0] for one in alone)  # what seeds differ by is in it
     for wrong in (runs[:1], [runs[0], runs[0]], [runs[0], base]):
         with pytest.raises(errors.Invalid, match="at least two different runs"):
             comparisons.over_seeds(base, wrong)

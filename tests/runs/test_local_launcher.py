@@ -198,7 +198,7 @@ def test_ending_only_the_process_group_would_leave_the_grandchild(prepared: Call
     guard_of(handle).kill()
     shim_of(handle).kill()
     os.killpg(trainer.pid, signal.SIGKILL)
-    until(lambda: not alive(trainer))
+    until(lambda: not alive(trainer) and len(tree(handle)) <= 1)
     assert len(tree(handle)) == 1
     assert launcher.reap(handle)
 

@@ -89,7 +89,7 @@ def test_a_plan_is_measured_on_the_real_thing(smoked: Smoked) -> None:
     assert measured.device.startswith("cpu")
     assert 0 < measured.step_seconds < measured.start_seconds
     assert measured.saving_seconds > 0
-    assert measured.total_steps > 10
+    assert measured.total_steps > 5
     assert submission.plan(measured, 8.5, 15, 1).model_dump(mode="json").items() <= plan.items()
     assert f"--max-hours {plan['train_hours']:g}" in smoked.said
 
