@@ -18,7 +18,7 @@ SCORE_COPIES = 3.0  # [heads, row, row] arrays alive for each layer: scores, sof
 LOGIT_COPIES = 3.0  # [trained positions, vocabulary]: logits, exponentials, gradient
 BYTES = {"float32": 4, "bfloat16": 2}
 ROUNDED_BYTES = 1 + 4 / 64  # JAX keeps 4 bits in a byte where the device does not pack them; a scale for each block of 64
-EFFICIENCY = 0.5  # of the speed of bare matrix products, what whole steps reach
+EFFICIENCY = 0.6  # of the speed of bare matrix products, what whole steps reach
 
 
 class Cost(NamedTuple):
