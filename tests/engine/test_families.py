@@ -121,16 +121,23 @@ def test_rows_that_share_what_their_examples_begin_with_are_right_for_every_fami
     batch = Batch(row_tokens=64, rows=1, accumulation=1)
     kept = shapes.of_folder(folder)
 
-    def losses(window: int | None, share: bool) -> float:
+    def both(window: int | None, share: bool) -> tuple[float, list[np.ndarray]]:
         changed = {"window": window} if kept.window else {}
         model = tensors.load(folder, shapes.Shape.model_validate({**kept.model_dump(), **changed}), jnp.float32)
         steps = packing.plan(examples, batch.model_copy(update={"share_prefix": share}), 0, 1)
         assert [len(step.ids) for step in steps] == [3]
-        return float(loss.lean_loss(model, **loss.model_input(steps[0].micro[0])))
+        tuned = weights.add_lora(model, Lora(rank=2), seed=1)
+        of_adapters = nnx.jit(nnx.value_and_grad(loss.lean_loss, argnums=nnx.DiffState(0, nnx.LoRAParam)))
+        value, gradient = of_adapters(tuned, **loss.model_input(steps[0].micro[0]))
+        return float(value), [np.asarray(leaf[...]) for _, leaf in nnx.to_flat_state(gradient)]
 
-    assert losses(64, share=True) == pytest.approx(losses(64, share=False), abs=1e-5)
+    (shared, of_shared), (alone, of_alone) = both(64, share=True), both(64, share=False)
+    assert shared == pytest.approx(alone, abs=1e-5)
+    assert max(float(np.abs(one).max()) for one in of_alone) > 1e-3
+    for found, expected in zip(of_shared, of_alone, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
     if kept.window:
-        assert abs(losses(kept.window, share=True) - losses(kept.window, share=False)) > 1e-4
+        assert abs(both(kept.window, share=True)[0] - both(kept.window, share=False)[0]) > 1e-4
 
 
 @pytest.mark.parametrize(("name", "row", "shares"), [("llama", 64, True), ("gemma2", 64, False), ("gemma3", 64, False)])
