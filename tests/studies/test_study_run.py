@@ -88,3 +88,22 @@ def test_the_report_holds_what_was_measured(finished: Path) -> None:
         assert cell["bundles"]["detection"][:16] in page
     assert str(finished) not in page + json.dumps(data)
     assert data["plan"]["locked_at"] < min(cell["finished_at"] for cell in data["cells"])
+
+
+def test_an_arm_that_runs_out_of_data_is_refused_before_anything_is_trained(small: Study, tmp_path: Path) -> None:
+    surface, longer = (
+        Surface(tmp_path, as_json=False),
+        small.model_copy(update={"config": small.config.model_copy(update={"steps": 9})}),
+    )
+    with pytest.raises(
+        errors.Invalid, match=r"asks for 9 steps.*'ordered' \(seed 1\) for 2, 'ordered' \(seed 2\) for 2; raise"
+    ):
+        command.conduct(surface, longer, None)
+    assert not list(surface.settings.runs.glob("*"))
+    assert not list(surface.settings.evals.glob("*"))
+
+
+def test_every_arm_of_the_study_that_ships_has_data_for_its_steps(tmp_path: Path) -> None:
+    surface, shipped = Surface(tmp_path, as_json=False), studies.load("reasoning-data")
+    command.build(surface, shipped)
+    command.hold_enough(surface, shipped, [(arm, shipped.seeds[0]) for arm in shipped.arms])

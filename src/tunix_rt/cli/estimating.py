@@ -13,6 +13,12 @@ from tunix_rt.worker import work
 
 def estimate(surface: Surface, asked: TrainSpec) -> None:
     """Validate everything, tokenise, plan and estimate; a mistake that training would meet is met here."""
+    found = facts(surface, asked)
+    surface.emit({**found, "dry_run": True, "config_digest": asked.config.digest}, describe(found, asked))
+
+
+def facts(surface: Surface, asked: TrainSpec) -> dict[str, Any]:
+    """What the engine finds out: steps, tokens, memory, time."""
     model = models.prepare(surface.settings, asked.config.model, surface.say)
     resolved = runs.resolve(surface.settings, asked)
     assert isinstance(resolved, TrainSpec)
@@ -22,8 +28,7 @@ def estimate(surface: Surface, asked: TrainSpec) -> None:
     (folder / "result.json").unlink(missing_ok=True)
     jobs.write(folder, job, work.training_inputs(surface.settings, resolved, model.folder))
     local.run(folder)
-    facts = {**values.read_json(folder / "result.json"), "dry_run": True, "config_digest": job.config.digest}
-    surface.emit(facts, describe(facts, asked))
+    return dict(values.read_json(folder / "result.json"))
 
 
 def describe(facts: dict[str, Any], asked: TrainSpec) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from tunix_rt import datasets, errors, evals, evidence, models, studies, traces, values
+from tunix_rt.cli import estimating
 from tunix_rt.cli.app import command, noun
 from tunix_rt.cli.console import Surface, table
 from tunix_rt.reports import studies as telling
@@ -102,9 +103,10 @@ def conduct(surface: Surface, study: Study, out: Path | None, share: Share = WHO
     """Everything, from the datasets to the report."""
     pairs = share.of(study)
     models.prepare(surface.settings, study.config.model, surface.say)
-    _build(surface, study)
+    build(surface, study)
     plan = studies.lock(surface.settings, study)
     surface.say(f"study {study.name} {plan.study_digest[:12]}: locked; {len(study.pairs)} runs of {study.config.steps} steps")
+    hold_enough(surface, study, pairs)
     _finish(surface, study, BASE, None, adapters=False)
     for number, (arm, seed) in enumerate(pairs, start=1):
         surface.say(f"run {number} of {len(pairs)}: {arm}, seed {seed}")
@@ -116,7 +118,7 @@ def conduct(surface: Surface, study: Study, out: Path | None, share: Share = WHO
         _report(surface, study, out)
 
 
-def _build(surface: Surface, study: Study) -> None:
+def build(surface: Surface, study: Study) -> None:
     """Every dataset; refused when a prompt or a problem of an evaluation set is also in a training set."""
     for selection in study.selections:
         derive(surface, selection, surface.settings.datasets / selection.name)
@@ -129,6 +131,20 @@ def _build(surface: Surface, study: Study) -> None:
             found += sum(datasets.canonical_prompt(datasets.problem(item)) in problems for item in items)
             if found:
                 raise errors.Invalid(f"{found} prompts or problems of {evalset} are in {name}; the study would prove nothing.")
+
+
+def hold_enough(surface: Surface, study: Study, pairs: list[tuple[str, int]]) -> None:
+    """Before an hour of training: `errors.Invalid` naming the arms whose data is used up before the steps are."""
+    left = [pair for pair in pairs if studies.cell(surface.settings, study, *pair) is None]
+    surface.say(f"planning {len(left)} runs: has every arm data for {study.config.steps} steps?")
+    found = {pair: estimating.facts(surface, studies.asked(study, *pair))["steps"] for pair in left}
+    short = [f"{arm!r} (seed {seed}) for {steps}" for (arm, seed), steps in found.items() if steps != study.config.steps]
+    if short:
+        raise errors.Invalid(
+            f"study {study.name!r} asks for {study.config.steps} steps, and there is less data in "
+            f"{', '.join(short)}; raise 'epochs' of these arms, or lower 'config.steps'.",
+            field="epochs",
+        )
 
 
 def _finish(surface: Surface, study: Study, arm: str, seed: int | None, *, adapters: bool) -> None:
@@ -157,7 +173,7 @@ def _train(surface: Surface, study: Study, arm: str, seed: int) -> Trained:
     trained = training.train_spec(surface, asked, dedup_key=studies.dedup_key(study, arm, seed))
     if trained.steps != study.config.steps:
         raise errors.Invalid(
-            f"arm {arm!r} ended after {trained.steps} of {study.config.steps} steps: too little data; raise its 'epochs'.",
+            f"arm {arm!r} ended after {trained.steps} of {study.config.steps} steps; arms of different length prove nothing.",
             arm=arm,
         )
     return trained
