@@ -90,6 +90,9 @@ def test_a_cancelled_training_run_is_resumed_from_its_checkpoint_and_evaluated(w
         stopped = len(losses(folder))
         assert 0 < stopped < 12
         checkpoints.verify(folder / "checkpoints" / str(stopped))
+        pruned = document("runs", "prune", made["run_id"], home=home, code=1)["error"]
+        assert (pruned["code"], pruned["details"]["state"]) == ("conflict", "cancelled")
+        assert made["run_id"] not in [one["run_id"] for one in document("runs", "prune", "--dry-run", home=home)["runs"]]
         before = losses(folder)
         document("runs", "resume", made["run_id"], home=home)
         until(lambda: document("runs", "show", made["run_id"], home=home)["state"] == "completed")
@@ -103,6 +106,12 @@ def test_a_cancelled_training_run_is_resumed_from_its_checkpoint_and_evaluated(w
     finally:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
+    would = document("runs", "prune", made["run_id"], "--dry-run", home=home)
+    assert (folder / "checkpoints").is_dir()
+    assert document("runs", "prune", made["run_id"], home=home) == {**would, "dry_run": False}
+    assert would["bytes"] > 10_000
+    assert not (folder / "checkpoints").exists()
+    assert document("runs", "prune", made["run_id"], home=home)["runs"] == []
     document("worker", "--once", home=home)
     ended = document("runs", "show", evaluation["run_id"], home=home)
     assert (ended["state"], ended["n"]) == ("completed", 2)

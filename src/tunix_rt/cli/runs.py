@@ -10,7 +10,7 @@ import typer
 from tunix_rt import errors, runs, values
 from tunix_rt.cli import configuring
 from tunix_rt.cli.app import app, command, noun
-from tunix_rt.cli.console import Surface, table
+from tunix_rt.cli.console import Surface, size, table
 from tunix_rt.launchers.ray import Ray
 from tunix_rt.logs import to_stderr
 from tunix_rt.runs import Run, Spec, State, TrainSpec
@@ -114,6 +114,26 @@ def resume(surface: Surface, run: RunId) -> None:
     """Queue another attempt of a run that ended without completing; it goes on from the last verified checkpoint."""
     with foreground.ledger(surface) as opened, opened.unit_of_work() as connection:
         emit(surface, runs.resume(connection, run))
+
+
+@command(group)
+def prune(
+    surface: Surface,
+    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids (default: every completed run).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
+) -> None:
+    """Remove the checkpoints of completed runs, which nothing reads any more. Adapters, metrics and results stay, and so does
+    every checkpoint that a run can be resumed from.
+    """
+    with foreground.ledger(surface) as opened, opened.reading() as connection:
+        found = runs.spare(connection, surface.settings, run or ())
+    for one in found if not dry_run else ():
+        runs.remove(one)
+    total = sum(one.size for one in found)
+    lines = [f"{one.run_id}  {size(one.size)}" for one in found]
+    done = "would be freed" if dry_run else "freed"
+    data = {"runs": [{"run_id": one.run_id, "bytes": one.size} for one in found], "bytes": total, "dry_run": dry_run}
+    surface.emit(data, "\n".join([*lines, f"{size(total)} {done}, of {len(found)} runs"]))
 
 
 def emit(surface: Surface, run: Run) -> None:

@@ -33,6 +33,7 @@ from tunix_rt.runs.ledger import (
     resume,
     submit,
 )
+from tunix_rt.runs.pruning import Spare, remove, spare
 from tunix_rt.runs.specs import EvalSpec, Evaluate, ProbeSpec, Spec, TrainSpec, parse, resolve
 from tunix_rt.runs.states import ENDED, LEASED, MOVES, RESUMABLE, Reason, State
 from tunix_rt.runs.trained import Posed, Trained, find, load, new_id, posed
@@ -52,6 +53,7 @@ __all__ = [
     "ProbeSpec",
     "Reason",
     "Run",
+    "Spare",
     "Spec",
     "State",
     "TrainSpec",
@@ -76,11 +78,13 @@ __all__ = [
     "posed",
     "register",
     "registered",
+    "remove",
     "renew",
     "requeue",
     "resolve",
     "resume",
     "retire",
+    "spare",
     "submit",
     "waiting",
     "workers",

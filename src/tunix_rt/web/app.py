@@ -14,6 +14,7 @@ from tunix_rt.web import (
     datasets,
     evaluations,
     evidence,
+    examining,
     intake,
     mistakes,
     models,
@@ -38,8 +39,8 @@ def make(settings: Settings, **options: Any) -> FastAPI:
 def routes() -> tuple[BaseRoute, ...]:
     """Fixed addresses come before those that hold a name."""
     modules = (
-        overview, trace_form, traces, intake, building, datasets, run_form, runs, run_files, evaluations, comparing, sweeps,
-        evidence, models, promoting, registered,
+        overview, trace_form, traces, intake, building, datasets, examining, run_form, runs, run_files, evaluations, comparing,
+        sweeps, evidence, models, promoting, registered,
     )  # fmt: skip
     found = [route for module in modules for route in module.router.routes]
     return (*sorted(found, key=lambda route: "{" in str(getattr(route, "path", ""))), Mount("/static", assets.serve))
