@@ -119,7 +119,7 @@ def resume(surface: Surface, run: RunId) -> None:
 @command(group)
 def prune(
     surface: Surface,
-    run: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids (default: every completed run).")] = None,
+    run: Annotated[list[str] | None, typer.Argument(metavar="RUN", help="Run ids (default: every completed run).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,
 ) -> None:
     """Remove the checkpoints of completed runs, which nothing reads any more. Adapters, metrics and results stay, and so does
@@ -133,7 +133,8 @@ def prune(
     lines = [f"{one.run_id}  {size(one.size)}" for one in found]
     done = "would be freed" if dry_run else "freed"
     data = {"runs": [{"run_id": one.run_id, "bytes": one.size} for one in found], "bytes": total, "dry_run": dry_run}
-    surface.emit(data, "\n".join([*lines, f"{size(total)} {done}, of {len(found)} runs"]))
+    last = f"{size(total)} {done}: checkpoints of {len(found)} runs" if found else "no completed run has checkpoints"
+    surface.emit(data, "\n".join([*lines, last]))
 
 
 def emit(surface: Surface, run: Run) -> None:
