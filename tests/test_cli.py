@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,20 +179,27 @@ def test_a_bundle_verifies_to_depth_3_and_a_made_up_answer_does_not(bundle: Path
     assert (report["ok"], report["depth_reached"], report["failures"]) == (True, 3, [])
     assert sum("answered again" in text for text in report["checked"]) == 2
     assert any("tokenised again" in text for text in report["checked"])
-    assert not any("generated again" in text for text in report["unchecked"])
-    forged = invented(bundle, tmp_path / "forged.zip")
-    assert document("evidence", "verify", forged, "--depth", 1, home=workspace.home)["ok"]
-    found = document("evidence", "verify", forged, "--depth", 3, "--items", 1, home=workspace.home, code=1)
-    assert (found["depth_reached"], found["ok"]) == (3, False)
-    assert any("parts from the stored output at token" in text for text in found["failures"])
+    assert "no answer was generated again" not in report["unchecked"]
+    assert any("answers were not generated again; were" in text for text in report["unchecked"])
+    forgeries = {
+        "parts from the stored output at token": lambda _: "qqqqqqqq",
+        "is said to have run into the limit, and ends": lambda output: output[: len(output) // 2],
+        "and ends 8 tokens before it": lambda _: "",
+    }
+    for told, change in forgeries.items():
+        forged = invented(bundle, tmp_path / "forged.zip", change)
+        assert document("evidence", "verify", forged, "--depth", 1, home=workspace.home)["ok"]
+        found = document("evidence", "verify", forged, "--depth", 3, "--items", 1, home=workspace.home, code=1)
+        assert (found["depth_reached"], found["ok"]) == (3, False)
+        assert any(told in text for text in found["failures"]), found["failures"]
 
 
-def invented(bundle: Path, out: Path) -> Path:
-    """Every output of the tuned model replaced by another text of as many tokens, which is scored as badly, and every number
-    and hash made to fit: nothing that can be recomputed tells it from the truth."""
+def invented(bundle: Path, out: Path, change: Callable[[str], str]) -> Path:
+    """Every output of the tuned model changed to another text that is scored as badly, and every number and hash made to fit:
+    nothing that can be recomputed tells it from the truth."""
     members = standalone.parse(bundle.read_bytes())
     rows = [json.loads(line) for line in members["tuned/predictions.jsonl"].splitlines()]
-    kept = [{**row, "output": "qqqqqqqq"} for row in rows]
+    kept = [{**row, "output": change(row["output"])} for row in rows]
     items = {trace.id: trace for trace in evidence_items(members)}
     scores = [
         scoring.score(

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,10 +65,34 @@ def test_without_groups_it_is_the_ordinary_standard_error() -> None:
 
 
 def test_clustered_interval_agrees_with_statsmodels_and_stays_in_range() -> None:
-    estimate = statistics.mean(BEFORE, GROUPS)
     # the same fit's conf_int(): [0.19713279816977264, 1.088581487544513]
-    assert estimate.ci95 == pytest.approx((0.19713279816977264, 1.0), abs=1e-12)
-    assert (estimate.value, estimate.groups) == (pytest.approx(18 / 28), 6)
+    halves = statistics.mean([value / 2 for value in BEFORE], GROUPS)
+    assert halves.ci95 == pytest.approx((0.19713279816977264 / 2, 1.088581487544513 / 2), abs=1e-12)
+    shifted = statistics.mean([0.2 + 0.8 * value for value in BEFORE], GROUPS)
+    assert shifted.ci95 == pytest.approx((0.2 + 0.8 * 0.19713279816977264, 1.0), abs=1e-12)
+    assert (halves.value, halves.groups) == (pytest.approx(9 / 28), 6)
+
+
+def test_the_interval_of_a_rate_is_wilsons_for_what_its_items_are_worth() -> None:
+    """Solved here from its definition: the rates whose score test with t in place of z just does not refuse what was seen."""
+    found, t = statistics.mean(BEFORE, GROUPS), scipy.stats.t.ppf(0.975, 5)
+    rate = 18 / 28
+    worth = 28 * (rate * (1 - rate) / 28) / statistics.clustered_standard_error(BEFORE, GROUPS) ** 2
+    assert worth < 20  # the groups count
+
+    def refused(truth: float) -> float:
+        return float(abs(rate - truth) / np.sqrt(truth * (1 - truth) / worth) - t)
+
+    ends = [scipy.optimize.brentq(refused, *bracket) for bracket in ((1e-6, rate), (rate, 1 - 1e-6))]
+    assert found.ci95 == pytest.approx(tuple(ends), abs=1e-9)
+
+
+def test_items_that_do_not_go_with_their_groups_are_worth_their_number_and_no_more() -> None:
+    apart, n = statistics.mean([0, 1] * 20, [k // 2 for k in range(40)]), 40
+    t = scipy.stats.t.ppf(0.975, 19)
+    half = t / (1 + t * t / n) * np.sqrt(0.25 / n + t * t / (4 * n * n))
+    assert apart.ci95 == pytest.approx((0.5 - half, 0.5 + half))
+    assert statistics.mean([0] * 40, [k // 2 for k in range(40)]).ci95 == pytest.approx((0, t * t / (n + t * t)))
 
 
 @given(scores)

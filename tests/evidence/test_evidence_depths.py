@@ -13,6 +13,7 @@ from test_evidence_tampering import resealed
 import made_up
 from made_up import Folders
 from tunix_rt import errors, evidence, settings, values
+from tunix_rt.datasets import Dataset, Parent, Selection
 from tunix_rt.evals.looks import Look
 from tunix_rt.evidence import contents, rederive, reinfer, secrets, signing, standalone
 from tunix_rt.evidence.contents import Manifest
@@ -282,6 +283,29 @@ def test_what_cannot_be_made_again_is_said_and_the_depth_is_not_reached(bundle: 
     changed = opened._replace(facts=opened.facts._replace(trainset=items))
     found = rederive.rederive(changed, workspace)
     assert any("'mine.jsonl', which is not here" in text for text in found.unchecked)
+
+
+def test_a_selection_whose_parents_are_not_those_it_draws_from_is_a_failure(
+    bundle: Path, workspace: Settings, sums: Dataset
+) -> None:
+    opened = _opened(bundle)
+    kept = opened.facts.trainset.manifest
+    selection = Selection.parse({"name": kept.name, "select": {"from": ["another"]}}, source="selection")
+    parent = Parent(name="tiny-sums", dataset_digest=sums.manifest.digest, count=1, taken=1)
+    manifest = kept.model_copy(update={"recipe": None, "selection": selection, "parents": (parent,)})
+    items = opened.facts.trainset._replace(manifest=manifest)
+    found = rederive.rederive(opened._replace(facts=opened.facts._replace(trainset=items)), workspace)
+    assert any("KeyError: 'tiny-sums'" in text for text in found.failures)
+    assert not any(text.startswith("dataset made again") for text in found.checked)
+
+
+def test_what_a_draw_leaves_open_is_said_with_the_chance_to_miss() -> None:
+    (said,) = reinfer._not_asked("tuned", 240, 8)
+    assert said.startswith("tuned: 232 of 240 answers were not generated again; were 24 of all false, a draw of 8")
+    draws = [set(random.Random(seed).sample(range(240), 8)) for seed in range(4_000)]
+    missed = 100 * sum(draw.isdisjoint(range(24)) for draw in draws) / len(draws)
+    assert missed == pytest.approx(float(said.partition("miss them ")[2].split()[0]), abs=3)
+    assert reinfer._not_asked("tuned", 8, 8) == []
 
 
 def test_the_nonce_draws_the_items(bundle: Path) -> None:

@@ -164,6 +164,10 @@ FORGERIES = {
     "a model": (lambda m: edited(m, "run.json", model_digest="0" * 64), "run.json: model_digest"),
     "a training job": (lambda m: edited(m, "config.json", run_id="other"), "run.json: run_id"),
     "a generation limit": (lambda m: edited(m, "tuned/config.json", max_new_tokens=4000), "summary.json: evaluation_id"),
+    "a base that was asked otherwise": (
+        lambda m: edited(m, "base/config.json", max_new_tokens=1, temperature=2.0),
+        "base and tuned were not asked alike: temperature is 2.0 for base and 0.0 for tuned",
+    ),
     "a metric": (lambda m: _with_row(m, "metrics.jsonl", 4, loss=0.1), "run.json: loss is 0.6"),
     "a missing step": (
         lambda m: {**m, "metrics.jsonl": _lines(_rows(m["metrics.jsonl"])[1:])},
@@ -175,6 +179,20 @@ FORGERIES = {
         "adapter_config.json: base_model_digest",
     ),
     "a dropped adapter": (lambda m: _without(m, "adapter/"), "neither here nor named as left out"),
+    "half an adapter": (
+        lambda m: edited(
+            _without(m, "adapter/adapter_config"),
+            "manifest.json",
+            left_out=[
+                {
+                    "name": "adapter/adapter_config.json",
+                    "bytes": len(m["adapter/adapter_config.json"]),
+                    "sha256": standalone.sha256(m["adapter/adapter_config.json"]),
+                }
+            ],
+        ),
+        "one is here and one is not",
+    ),
     "the training data": (lambda m: _with_row(m, "dataset/dataset.jsonl", 0, prompt="1 + 1?"), "manifest.json: merkle_root"),
     "a dataset's count": (lambda m: edited(m, "evalset/manifest.json", count=1000), "evalset/manifest.json: count"),
     "a leaked prompt": (
@@ -218,6 +236,19 @@ def test_words_of_another_version_are_not_compared_but_said_to_be(members, tmp_p
     report = evidence.verify(path, 1)
     assert report.ok
     assert any("0.0.9" in text for text in report.unchecked)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("run.json", "steps"), ("run.json", "tokens"), ("tuned/summary.json", "correct"), ("comparison.json", "fixed")],
+)
+def test_a_number_beyond_all_floats_is_a_failure_and_no_crash(members, tmp_path, name, key):
+    path = tmp_path / "huge.zip"
+    path.write_bytes(resealed(edited(members, name, **{key: 10**400})))
+    report = evidence.verify(path, 1)
+    assert (report.ok, report.depth_reached) == (False, 1)
+    assert any("OverflowError" in failure for failure in report.failures)
+    assert standalone.verify(path)["ok"] == (name == "run.json")
 
 
 CURIOUS = [b"", b"[]", b"null", b"{}", b'{"a":' * 5000, b'{"a": ' + b"9" * 5000 + b"}", b'{"n": NaN}', b"\xff", b'"\\ud800"']

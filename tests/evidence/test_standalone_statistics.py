@@ -28,6 +28,13 @@ def test_wilson_agrees_with_the_package(rate: tuple[int, int]) -> None:
     assert standalone.wilson(*rate) == pytest.approx(list(statistics.wilson(*rate)), abs=1e-12)
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([0, 1]), st.sampled_from("abcdefgh")), min_size=1, max_size=60))
+def test_the_interval_of_a_rate_agrees_with_the_package(items: list[tuple[int, str]]) -> None:
+    right, groups = zip(*items, strict=True)
+    assert standalone.rate(right, groups) == pytest.approx(list(statistics.mean(right, groups).ci95), abs=1e-10)
+
+
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mid_p_agrees_with_the_package(fixed: int, broken: int) -> None:
     assert standalone.mid_p(fixed, broken) == pytest.approx(statistics.mcnemar(fixed, broken), rel=1e-12)

@@ -2,7 +2,7 @@
 
 `asked.jsonl` holds the prompts, `answers.jsonl` gets a line for each as it ends. Where a prompt comes with what was `said`
 before and the new output differs, the model reads the old one: at each of its tokens the margin is the best logit minus that
-token's own.
+token's own. An old one that was cut off has to be as long as the limit.
 """
 
 import time
@@ -44,13 +44,13 @@ def ask(job: AskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     with (attempt / FILE).open("wb", buffering=0) as file:
 
         def note(place: int, answer: Answer) -> None:
-            file.write(values.jsonl_line(_made(model, prompts, prefixes[place], rows[place], answer)))
+            file.write(values.jsonl_line(_made(model, prompts, prefixes[place], rows[place], answer, job.max_new_tokens)))
 
         Decoder(model, prompts.stops).answer(requests, job.batch_size, note)
     return {"items": len(rows), "seconds": round(time.monotonic() - started, 3), "device": devices.name()}
 
 
-def _made(model: nnx.Module, prompts: Prompts, prefix: str, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+def _made(model: nnx.Module, prompts: Prompts, prefix: str, row: dict[str, Any], answer: Answer, limit: int) -> dict[str, Any]:
     made = {
         "item": row["item"],
         "output": prompts.decode(answer.tokens),
@@ -59,18 +59,28 @@ def _made(model: nnx.Module, prompts: Prompts, prefix: str, row: dict[str, Any],
     }
     said = row.get("said")
     same = said is None or (said == made["output"] and row.get("finish") == made["finish"])
-    return {**made, "divergence": None if same else divergence(model, prompts, prefix, str(said), row.get("finish") == "stop")}
+    if same:
+        return {**made, "divergence": None}
+    least = 0 if row.get("finish") == "stop" else limit
+    return {**made, "divergence": divergence(model, prompts, prefix, str(said), least)}
 
 
-def divergence(model: nnx.Module, prompts: Prompts, prefix: str, said: str, ended: bool) -> dict[str, Any]:
+def divergence(model: nnx.Module, prompts: Prompts, prefix: str, said: str, least: int) -> dict[str, Any]:
     """`at` is the place in the output of the first token that is not the best one, `margin` how far it is from it in logits,
-    `worst_margin` the largest distance of any token. An output that ended is read with its end of turn."""
+    `worst_margin` the largest distance of any token. An output that ended (`least` 0) is read with its end of turn; `missing`
+    counts the tokens that one which was cut off lacks of the `least` that it has to have."""
     given = prompts.encode(prefix)
-    spoken = prompts.encode(said) + ([prompts.end_of_turn] if ended else [])
+    spoken = prompts.encode(said) + ([] if least else [prompts.end_of_turn])
     margins = _margins(model, given, spoken)
     at = next((place for place, margin in enumerate(margins) if margin > 0), None)
     worst = max(margins, default=0.0)
-    return {"at": at, "margin": margins[at] if at is not None else 0.0, "worst_margin": worst, "positions": len(margins)}
+    return {
+        "at": at,
+        "margin": margins[at] if at is not None else 0.0,
+        "worst_margin": worst,
+        "positions": len(margins),
+        "missing": max(0, least - len(spoken)),
+    }
 
 
 def _margins(model: nnx.Module, given: list[int], spoken: list[int]) -> list[float]:

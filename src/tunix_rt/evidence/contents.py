@@ -19,6 +19,8 @@ TENSORS, TENSORS_CONFIG = "adapter/adapter.safetensors", "adapter/adapter_config
 EVALUATION_FILES = ("config.json", "predictions.jsonl", "scores.jsonl", "summary.json")
 DATASET_FILES = ("dataset.jsonl", "manifest.json")
 REJECTS = "rejects.jsonl"  # of a dataset that was selected from others
+UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What values that no file of ours would hold end in; verification answers with a report all the same."""
 Parsed = TypeVar("Parsed", bound=Value)
 
 

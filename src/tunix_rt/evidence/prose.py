@@ -6,6 +6,7 @@ from tunix_rt import statistics
 from tunix_rt.comparisons import Block
 from tunix_rt.evals.looks import Counted
 from tunix_rt.evidence.contents import Facts, FileEntry, Looks
+from tunix_rt.jobs import GenerateJob
 from tunix_rt.scoring import Outcome, ReplyFormat, Tally
 
 CONTENTS = """\
@@ -39,8 +40,8 @@ def readme(facts: Facts, left_out: Sequence[FileEntry]) -> str:
         _results(facts),
         "Intervals are clustered by template group. The strict reading takes only the format that was taught; the lenient "
         "one looks for the answer anywhere.",
-        f"Strict reading: {_difference(comparison)}",
-        f"Lenient reading: {_difference(comparison.lenient)}",
+        f"Strict reading: {_difference(comparison, comparison.margin)}",
+        f"Lenient reading: {_difference(comparison.lenient, comparison.margin)}",
         _format_share(comparison.format_share),
         _looks(facts.looks),
         "## What is inside",
@@ -89,9 +90,9 @@ def evaluation(facts: Facts) -> str:
     parts = [
         "## Evaluation",
         _results(facts),
-        f"Strict reading: {_difference(comparison)}",
+        f"Strict reading: {_difference(comparison, comparison.margin)}",
         "## Limits",
-        f"Measured on {strict.n} items from {strict.groups} templates of `{strict.evalset}`, with greedy decoding. Of "
+        f"Measured on {strict.n} items from {strict.groups} templates of `{strict.evalset}`, {_decoded(facts.tuned.job)}. Of "
         f"these it got {strict.wrong} wrong, {strict.unparseable} could not be read and {strict.truncated} were cut off at "
         f"{facts.tuned.job.max_new_tokens} tokens. Nothing is known about other kinds of questions.",
     ]
@@ -139,10 +140,18 @@ def _row(name: str, reading: str, counts: Tally, scores: Sequence[tuple[Outcome,
     return f"| {' | '.join(cells)} |"
 
 
-def _difference(block: Block) -> str:
+def _decoded(job: GenerateJob) -> str:
+    if job.temperature == 0:
+        return "with greedy decoding"
+    first = f", the first of {job.samples} for each item" if job.samples > 1 else ""
+    return f"with answers drawn at temperature {job.temperature:g}{first}"
+
+
+def _difference(block: Block, margin: float) -> str:
     low, high = block.ci95
+    verdict = f"equivalent within {100 * margin:g} points" if block.verdict == "equivalent" else block.verdict
     return (
-        f"**{block.verdict}**, {100 * block.difference:+.1f} points (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, "
+        f"**{verdict}**, {100 * block.difference:+.1f} points (95 % interval {100 * low:+.1f} to {100 * high:+.1f}, "
         f"{block.groups} template groups); {block.fixed} items fixed, {block.broken} broken, McNemar mid-p "
         f"{block.p_value:.3g}; the smallest difference such a comparison detects is "
         f"{100 * block.minimum_detectable_effect:.1f} points."

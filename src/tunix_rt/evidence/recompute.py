@@ -53,6 +53,9 @@ def _identities(bundle: Bundle) -> Iterator[str]:
     yield from _unequal("run.json: stages", tuple(one.dataset_digest for one in run.stages), stages)
     yield from _unequal("base: adapter_digest", base.job.adapter_digest, None)
     yield from _unequal("base: run_id", base.job.run_id, None)
+    alike = tuned.job.model_copy(update={"run_id": None, "adapter_digest": None})
+    for field, one, other in values.differences(base.job.model_dump(mode="json"), alike.model_dump(mode="json")):
+        yield f"base and tuned were not asked alike: {field} is {one!r} for base and {other!r} for tuned"
     yield from _unequal("tuned: adapter_digest", tuned.job.adapter_digest, run.adapter_digest)
     yield from _unequal("tuned: run_id", tuned.job.run_id, run.run_id)
     for name, side in (("base", base), ("tuned", tuned)):
@@ -179,6 +182,8 @@ def _adapter(bundle: Bundle) -> Iterator[str]:
     found |= {name: values.sha256(data) for name, data in bundle.members.items() if name in (TENSORS, TENSORS_CONFIG)}
     if found.keys() != {TENSORS, TENSORS_CONFIG}:
         yield "the adapter's two files are neither here nor named as left out"
+    if (TENSORS in bundle.members) != (TENSORS_CONFIG in bundle.members):
+        yield "of the adapter's two files, one is here and one is not"
     run = bundle.facts.run
     yield from _unequal(f"{TENSORS}: sha256", found.get(TENSORS), run.adapter_digest)
     if TENSORS_CONFIG in bundle.members:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tunix_rt import datasets, errors, jobs, models, recipes, tasks, values
 from tunix_rt.datasets import Pool, Recipe, Selection
+from tunix_rt.evidence import contents
 from tunix_rt.evidence.contents import DATASET_FILES, REJECTS, Items
 from tunix_rt.evidence.recompute import Bundle
 from tunix_rt.jobs import Inputs, MaskJob
@@ -25,13 +26,16 @@ class Unavailable(Exception):
 
 
 class Outcome(NamedTuple):
+    """`unchecked` could not be done here; `open` is what a check that was done leaves open by its nature."""
+
     checked: list[str]
     unchecked: list[str]
     failures: list[str]
+    open: list[str]
 
 
 def rederive(bundle: Bundle, settings: Settings) -> Outcome:
-    out = Outcome([], [], [])
+    out = Outcome([], [], [], [])
     with tempfile.TemporaryDirectory(prefix="tunix-rt-verify-") as place:
         for folder, items in {**bundle.facts.trained_on, "evalset": bundle.facts.evalset}.items():
             about = f"{folder} made again from its recipe: every byte of {items.manifest.name} and its manifest"
@@ -50,6 +54,8 @@ def _note(out: Outcome, about: str, failures: Callable[[], Iterator[str]]) -> No
         return
     except errors.Mistake as mistake:
         found = [mistake.message]
+    except contents.UNFIT as error:
+        found = [f"{about}: cannot be done ({type(error).__name__}: {error})"]
     out.failures.extend(found)
     out.checked.extend([] if found else [about])
 
@@ -65,8 +71,10 @@ def _rebuilt(bundle: Bundle, folder: str, items: Items, place: Path) -> Iterator
             yield f"{folder}: the recipe makes {datasets.plan(recipe).size} traces, the bundle holds {len(items.traces)}"
             return
         made = datasets.build(recipe, place)
+    elif manifest.selection is None:
+        yield f"{folder}/manifest.json names neither recipe, nor selection, nor file"
+        return
     else:
-        assert manifest.selection is not None
         made = datasets.derive(manifest.selection, _pools(folder, manifest, manifest.selection, place), place / "made")
         place = place / "made"
     if made.digest != manifest.digest:

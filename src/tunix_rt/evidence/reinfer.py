@@ -2,17 +2,19 @@
 
 One item at a time, greedily, with the bundle's adapter. Greedy decoding is not bit-stable across batch sizes and hardware, so
 an output that differs is held against the model itself: every token of the stored output has to be within `tolerance` of the
-best one in logits, given the tokens before it. The margin at the first divergence is reported.
+best one in logits, given the tokens before it, and one that was cut off has to be as long as the limit. The margin at the
+first divergence is reported.
 """
 
 import hashlib
+import math
 import secrets
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunix_rt import errors, jobs, values
-from tunix_rt.evidence import rederive
+from tunix_rt.evidence import contents, rederive
 from tunix_rt.evidence.contents import TENSORS, Side
 from tunix_rt.evidence.recompute import Bundle
 from tunix_rt.evidence.rederive import Outcome, Unavailable
@@ -39,7 +41,7 @@ class Sample(Value):
 
 def reinfer(bundle: Bundle, settings: Settings, sample: Sample) -> Outcome:
     """`sample.nonce` must be set: the report names it, so that the draw can be repeated."""
-    out = Outcome([], [], [])
+    out = Outcome([], [], [], [])
     try:
         model = rederive.base_model(bundle, settings)
         if TENSORS not in bundle.members:
@@ -48,12 +50,17 @@ def reinfer(bundle: Bundle, settings: Settings, sample: Sample) -> Outcome:
             for name, side in (("base", bundle.facts.base), ("tuned", bundle.facts.tuned)):
                 if side.job.temperature > 0:
                     raise Unavailable(f"{name}: its answers were drawn at random, so they are not answered again")
+                if side.job.stop:
+                    raise Unavailable(f"{name}: its answers were ended by stop strings, so they are not answered again")
                 answers = _answers(bundle, side, _Here(model, settings.compile_cache, Path(place) / name), sample)
                 _compare(name, answers, sample, out)
+                out.open.extend(_not_asked(name, len(side.evaluation.predictions), len(answers)))
     except Unavailable as lacking:
         out.unchecked.append(str(lacking))
     except errors.Mistake as mistake:
         out.failures.append(mistake.message)
+    except contents.UNFIT as error:
+        out.failures.append(f"answering again: cannot be done ({type(error).__name__}: {error})")
     return out
 
 
@@ -97,17 +104,36 @@ def _answers(bundle: Bundle, side: Side, here: _Here, sample: Sample) -> list[di
     return [row for _, row in values.read_jsonl(here.place / "answers.jsonl")]
 
 
+def _not_asked(name: str, items: int, asked: int) -> list[str]:
+    """What a draw leaves open, with the chance that it misses a tenth of all answers."""
+    if asked == items:
+        return []
+    changed = math.ceil(items / 10)
+    missed = math.comb(items - changed, asked) / math.comb(items, asked)
+    return [
+        f"{name}: {items - asked} of {items} answers were not generated again; were {changed} of all false, a draw of {asked} "
+        f"would miss them {100 * missed:.2g} times in 100 (--items {items} asks all)"
+    ]
+
+
 def _compare(name: str, answers: list[dict[str, Any]], sample: Sample, out: Outcome) -> None:
     identical = [row for row in answers if row["divergence"] is None]
     apart = [row for row in answers if row["divergence"] is not None]
-    failed = [row for row in apart if not row["divergence"]["worst_margin"] <= sample.tolerance]
-    for row in failed:
+    short = [row for row in apart if row["divergence"]["missing"]]
+    for row in short:
+        where = row["divergence"]
+        out.failures.append(
+            f"{name}: item {row['item'][:12]}: the stored output is said to have run into the limit, and ends "
+            f"{where['missing']} tokens before it"
+        )
+    far = [row for row in apart if not row["divergence"]["worst_margin"] <= sample.tolerance]
+    for row in far:
         where = row["divergence"]
         out.failures.append(
             f"{name}: item {row['item'][:12]} answered again parts from the stored output at token {where['at']} by "
             f"{where['margin']:.4g} logits (worst {where['worst_margin']:.4g}, tolerance {sample.tolerance:g})"
         )
-    if not failed:
+    if not short and not far:
         margins = ", ".join(f"{row['divergence']['margin']:.2g}" for row in apart)
         near = (
             f", {len(apart)} within {sample.tolerance:g} logits (margins at the first divergence: {margins})" if apart else ""

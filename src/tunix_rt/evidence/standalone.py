@@ -244,8 +244,7 @@ def _listed(manifest: Any) -> dict[str, dict[str, Any]]:
 # Statistics: each of these is derived from its definition, independently of what the package uses
 
 
-def wilson(successes: float, n: int) -> list[float]:
-    z = NormalDist().inv_cdf(0.975)
+def wilson(successes: float, n: float, z: float = NormalDist().inv_cdf(0.975)) -> list[float]:
     centre, spread = successes + z * z / 2, z * math.sqrt(successes * (n - successes) / n + z * z / 4)
     return [max(0.0, (centre - spread) / (n + z * z)), min(1.0, (centre + spread) / (n + z * z))]
 
@@ -310,6 +309,16 @@ def estimate(values: Sequence[float], groups: Sequence[str], pseudo: Sequence[fl
     return {"value": centre, "error": error, "least": max(least, ordinary), "df": count - 1, **ends}
 
 
+def rate(right: Sequence[int], groups: Sequence[str]) -> list[float]:
+    """Wilson's interval for as many independent items as these are worth, with t for z."""
+    n, value, found = len(right), sum(right) / len(right), estimate(right, groups, (0, 0, 0), 0.0)
+    if not found["df"]:
+        return [0.0, 1.0]
+    independent = value * (1 - value) / n
+    worth = n * independent / found["error"] ** 2 if independent else n
+    return wilson(value * worth, worth, t_quantile(0.975, found["df"]))
+
+
 def compare(before: Sequence[int], after: Sequence[int], groups: Sequence[str], margin: float) -> dict[str, Any]:
     """The numbers of `comparison.json` for one reading of the answers."""
     changes = [b - a for a, b in zip(before, after, strict=True)]
@@ -363,11 +372,10 @@ def tally(outcomes: Sequence[str]) -> dict[str, Any]:
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     right = [int(row["strict"] == "correct") for row in rows]
-    clustered = estimate(right, [row["group"] for row in rows], (4, 2, 2), 0.0)
     return {
         **tally([row["strict"] for row in rows]),
         "groups": len({row["group"] for row in rows}),
-        "ci95_clustered": [clustered["low"], clustered["high"]],
+        "ci95_clustered": rate(right, [row["group"] for row in rows]),
         "lenient": tally([row["lenient"] for row in rows]),
     }
 

@@ -103,7 +103,7 @@ def _added(report: Report, found: Outcome, depth: int) -> Report:
             "ok": report.ok and not found.failures,
             "depth_reached": reached,
             "checked": (*report.checked, *found.checked),
-            "unchecked": (*(text for text in report.unchecked if text not in done), *found.unchecked),
+            "unchecked": (*(text for text in report.unchecked if text not in done), *found.unchecked, *found.open),
             "failures": (*report.failures, *found.failures),
         }
     )
@@ -139,8 +139,8 @@ def _failures(check: Check, bundle: Bundle) -> list[str]:
         return list(check.failures(bundle))
     except errors.Mistake as error:
         return [error.message]
-    except (ValueError, RecursionError) as error:
-        return [f"{check.about}: cannot be computed ({error})"]
+    except contents.UNFIT as error:
+        return [f"{check.about}: cannot be computed ({type(error).__name__}: {error})"]
 
 
 def _integrity(members: Mapping[str, bytes], wanted: str | None) -> tuple[Findings, str | None]:
@@ -178,8 +178,8 @@ def _recompute(members: Mapping[str, bytes]) -> tuple[Findings, Bundle | None]:
         facts = contents.read(members)
     except errors.Mistake as error:
         return Findings((), NOT_REPEATED, (error.message,)), None
-    except (ValueError, RecursionError) as error:
-        return Findings((), NOT_REPEATED, (f"the files cannot be read ({error})",)), None
+    except contents.UNFIT as error:
+        return Findings((), NOT_REPEATED, (f"the files cannot be read ({type(error).__name__}: {error})",)), None
     bundle = Bundle(members, facts, manifest.left_out, manifest.packed_by)
     found = deepen(bundle)
     return found._replace(failures=(*found.failures, *_misnamed(manifest, contents.names(facts)))), bundle

@@ -69,13 +69,13 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     """Score interval of a rate (Wilson 1927, JASA 22:209-212, without continuity correction)."""
     if n < 1 or not 0 <= successes <= n:
         raise errors.Invalid(f"a rate needs 0 <= successes <= n and n >= 1, not {successes!r} of {n!r}.")
-    z = float(_special().ndtri(0.5 + confidence / 2))
-    rate = successes / n
+    return _score_interval(successes / n, n, float(_special().ndtri(0.5 + confidence / 2)))
+
+
+def _score_interval(rate: float, n: float, z: float) -> Interval:
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return Interval(low, high)
+    return Interval(0.0 if rate == 0 else centre - half, 1.0 if rate == 1 else centre + half)
 
 
 def clustered_standard_error(values: Sequence[float], groups: Sequence[Hashable]) -> float:
@@ -98,10 +98,19 @@ def clustered_standard_error(values: Sequence[float], groups: Sequence[Hashable]
 def mean(values: Sequence[float], groups: Sequence[Hashable] | None = None) -> Estimate:
     """The mean of scores in [0, 1] with its clustered interval: t with G - 1 degrees of freedom, clipped to [0, 1].
 
-    For scores of 0 and 1 the standard error is the larger of the clustered one and that of independent items with two
-    zeros and two ones added (Agresti & Coull 1998, Am. Stat. 52:119-126): all items right does not read as certainty.
+    For scores of 0 and 1 the interval is Wilson's for as many independent items as these are worth, their number divided by
+    the design effect, with t for z (Franco et al. 2019, J. Surv. Stat. Methodol. 7:334-364): near 0 and 1 a symmetric one
+    covers too rarely. Their standard error is the larger of the clustered one and that of independent items with two zeros
+    and two ones added (Agresti & Coull 1998, Am. Stat. 52:119-126): all items right does not read as certainty.
     """
-    return _estimate(_scores(values), groups, _TWO_OF_EACH, Interval(0.0, 1.0))
+    found = _estimate(_scores(values), groups, _TWO_OF_EACH, Interval(0.0, 1.0))
+    if found.groups < 2 or not set(values) <= {0, 1}:
+        return found
+    labels = range(len(values)) if groups is None else groups
+    independent = found.value * (1 - found.value) / len(values)
+    design_effect = max(1.0, clustered_standard_error(values, labels) ** 2 / independent) if independent else 1.0
+    worth, t = len(values) / design_effect, t_quantile(1 - ALPHA / 2, found.groups - 1)
+    return found._replace(ci95=_score_interval(found.value, worth, t))
 
 
 def mcnemar(fixed: int, broken: int) -> float:
