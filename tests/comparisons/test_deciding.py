@@ -154,6 +154,40 @@ def test_ties_share_a_rank_and_a_clear_difference_does_not(place: Settings, answ
     assert [len(board.entries) for board in comparisons.leaderboard(place, Filters())] == [3, 1]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("max_new_tokens", 101), ("temperature", 0.8), ("top_k", 5), ("top_p", 0.9), ("samples", 2), ("stop", ("\n\n",))],
+)
+def test_answers_drawn_in_other_ways_are_not_held_against_each_other(
+    place: Settings, answering: Answering, field: str, value: object
+) -> None:
+    about = {"temperature": 0.7}
+    one, twin = answering(0.5, 60, **about), answering(0.5, 61, **about)
+    other = answering(0.9, 62, **{**about, field: value})
+    was, now = (getattr(comparisons.limits_of(evals.find(place, name)), field) for name in (one, other))
+    with pytest.raises(errors.Invalid, match=f"drawn with {field} .*--any-instruction") as found:
+        comparisons.compare(loaded(place, one), loaded(place, other))
+    named = tuple(found.value.details[side] for side in ("baseline", "candidate"))
+    assert named == (([], ["\n\n"]) if field == "stop" else (was, now))
+    with pytest.raises(errors.Invalid, match=f"drawn with {field}"):
+        comparisons.judge(place, other, one, 0.05)
+    assert comparisons.compare(loaded(place, one), loaded(place, other), any_instruction=True).verdict == "better"
+    assert comparisons.judge(place, twin, one, 0.05).n == 240  # another sampling seed alone is no other way
+    boards = comparisons.leaderboard(place, Filters())
+    assert [{entry.evaluation_id for entry in board.entries} for board in boards] == [{one, twin}, {other}]
+    assert [getattr(board.limits, field) for board in boards if board.limits] == [was, now]
+
+
+def test_an_outside_result_is_on_every_board_it_compares_with(place: Settings, answering: Answering) -> None:
+    short, long, outside = answering(0.5, 63), answering(0.5, 64, max_new_tokens=101), answering(0.9, 65)
+    (evals.find(place, outside) / "config.json").unlink()
+    assert {comparisons.compare(loaded(place, one), loaded(place, outside)).verdict for one in (short, long)} == {"better"}
+    boards = comparisons.leaderboard(place, Filters())
+    names = [{entry.evaluation_id for entry in board.entries} for board in boards]
+    assert len(names) == 2
+    assert all(each in names for each in ({short, outside}, {long, outside}))
+
+
 def test_a_board_can_be_narrowed(place: Settings, answering: Answering) -> None:
     name = answering(0.5, 24)
     today = comparisons.boards.finished(evals.find(place, name)).date()

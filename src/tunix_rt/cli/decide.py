@@ -52,7 +52,8 @@ def _board(board: Board) -> str:
         for entry in board.entries
     ]
     seen = Counted(board.looks, board.looks_at_runs)
-    head = f"{board.evalset} {board.evalset_digest[:12]}, {board.n} items; {seen}"
+    most = f" of at most {board.limits.max_new_tokens} tokens" if board.limits else ""
+    head = f"{board.evalset} {board.evalset_digest[:12]}, {board.n} answers{most}; {seen}"
     left = f"\n{board.left_out} more were not compared" if board.left_out else ""
     return f"{head}\n{table(rows, ('rank', 'strict', '95 % clustered', 'what', 'trained on', 'day', 'evaluation'))}{left}"
 
