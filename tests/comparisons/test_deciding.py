@@ -9,6 +9,7 @@ import pytest
 
 from tunix_rt import comparisons, errors, evals, scoring
 from tunix_rt.comparisons import Filters, baselines, gates, locks
+from tunix_rt.evals import rescoring
 from tunix_rt.scoring import scorers
 from tunix_rt.settings import Settings
 
@@ -96,6 +97,44 @@ def test_a_lock_counts_only_when_it_was_made_before(place: Settings, answering: 
         assert comparisons.judge(place, late, "main", **changed).exploratory
     with pytest.raises(errors.Invalid, match="seed 7"):
         comparisons.judge(place, late, "main", 0.05, seed=7)
+
+
+def _numeric(place: Settings, name: str, absolute: float) -> str:
+    evals.rescore(place, evals.find(place, name), scorer := scorers.named("numeric", {"absolute": absolute}))
+    return rescoring.digest(scorer)
+
+
+def test_marks_of_scorers_with_other_options_are_not_held_against_each_other(place: Settings, answering: Answering) -> None:
+    base, candidate = answering(0.5, 70), answering(0.5, 71)
+    exact, loose = _numeric(place, base, 0), _numeric(place, candidate, 1e9)
+    refused = rf"absolute 0.0 and 1000000000.0; .*: tunix-rt rescore {base} --scorer numeric; .* {candidate} --scorer numeric$"
+    with pytest.raises(errors.Invalid, match=refused) as found:
+        comparisons.judge(place, candidate, base, 0.05, metric="numeric")
+    assert found.value.details == {"baseline": exact, "candidate": loose}
+    with pytest.raises(errors.Invalid, match=rf"rescore {base} --scorer numeric --option absolute=1000000000.0$"):
+        comparisons.judge(place, base, candidate, 0.05, metric="numeric")
+    assert _numeric(place, candidate, 0) == exact
+    assert comparisons.judge(place, candidate, base, 0.05, metric="numeric").scorer == exact
+    assert exact[:12] in comparisons.page(comparisons.judge(place, candidate, base, 0.05, metric="numeric"))
+
+
+def test_a_lock_pins_the_scorer_with_its_options(place: Settings, answering: Answering) -> None:
+    base = answering(0.5, 72)
+    baselines.put(place, "main", base, dataset=None, metric="numeric", better=None)
+    with pytest.raises(errors.NotFound, match=f"rescore {base} --scorer numeric"):
+        gates.lockable(place, "main", 0.05, 0.05, None)
+    exact = _numeric(place, base, 0)
+    lock = locks.put(place, gates.lockable(place, "main", 0.05, 0.05, None)[0])
+    assert lock.criterion.scorer == exact
+    candidate = answering(0.8, 73, began=time.time() + 60)
+    _, loose = (_numeric(place, name, 1e9) for name in (base, candidate))  # chosen afterwards
+    with pytest.raises(errors.Invalid, match=r"absolute 0.0 and 1000000000.0, and the first is locked"):
+        comparisons.judge(place, candidate, "main", 0.05)
+    other = comparisons.judge(place, candidate, "main", 0.06)  # not what was locked
+    assert (other.exploratory, other.scorer) == (True, loose)
+    _numeric(place, candidate, 0)
+    made = comparisons.judge(place, candidate, "main", 0.05)
+    assert (made.exploratory, made.scorer, made.lock_digest) == (False, exact, lock.criterion_digest)
 
 
 def test_the_page_says_what_was_found(place: Settings, answering: Answering) -> None:

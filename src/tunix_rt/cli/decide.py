@@ -96,8 +96,12 @@ def lock(
 ) -> None:
     """Write down what will count as passing, before the candidate is evaluated; publish the digest to convince others."""
     made = [locks.put(surface.settings, one) for one in gates.lockable(surface.settings, name, margin, alpha, seed)]
-    told = [f"{one.criterion_digest}  {one.criterion.metric} on {one.criterion.evalset}, margin {margin:g}" for one in made]
+    told = [f"{one.criterion_digest}  {_metric(one.criterion)} on {one.criterion.evalset}, margin {margin:g}" for one in made]
     surface.emit({"data": [one.model_dump(mode="json") for one in made], "next": None}, "\n".join(told))
+
+
+def _metric(criterion: locks.Criterion) -> str:
+    return f"{criterion.metric} {criterion.scorer[:12]}" if criterion.scorer else criterion.metric
 
 
 @command(app)

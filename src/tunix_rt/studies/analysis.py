@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from tunix_rt import errors, evals, statistics
 from tunix_rt.evals import rescoring, scorecards
-from tunix_rt.scoring.scorers import Scored
+from tunix_rt.scoring import scorers
+from tunix_rt.scoring.scorers import Judge, Scored, Scorer
 from tunix_rt.settings import Settings
 from tunix_rt.statistics import Verdict
 from tunix_rt.studies import plans
@@ -133,9 +134,18 @@ def _answers(settings: Settings, folders: Mapping[str, Sequence[Path]], metric: 
 
 def _values(folder: Path, metric: str) -> Items:
     if metric not in _OF_DETECTION:
-        return {mark.item: mark.value for mark in scorecards.marks(folder, metric)}
-    rows = [(row.item, _OF_DETECTION[metric](row)) for row in rescoring.latest(folder, "detection")[1]]
+        return {mark.item: mark.value for mark in scorecards.marks(folder, metric, _digest(metric))}
+    rows = [(row.item, _OF_DETECTION[metric](row)) for row in _scored(folder, "detection")[1]]
     return {item: value for item, value in rows if value is not None}
+
+
+def _digest(metric: str) -> str | None:
+    """Of the scorer as a study asks for it, so that nobody's other options count for an arm; None for a reading."""
+    return rescoring.digest(scorers.named(metric)) if metric in scorers.KINDS else None
+
+
+def _scored(folder: Path, scorer: str) -> tuple[Scorer | Judge, list[Scored]]:
+    return rescoring.latest(folder, scorer, _digest(scorer))
 
 
 def _measures(question: str, metric: str, answers: _Answers) -> list[Measure]:
@@ -227,12 +237,12 @@ def _contrast(study: Study, question: str, metric: str, answers: _Answers, arm: 
 
 
 def _step_accuracy(folder: Path) -> float | None:
-    scorer, rows = rescoring.latest(folder, "steps")
+    scorer, rows = _scored(folder, "steps")
     found = rescoring.summarise(folder, scorer, rows, skipped=0).measures["step_accuracy"]
     return None if found is None else float(found)
 
 
 def _usual_step(folder: Path) -> float | None:
-    scorer, rows = rescoring.latest(folder, "detection")
+    scorer, rows = _scored(folder, "detection")
     found = rescoring.summarise(folder, scorer, rows, skipped=0).measures.get("most_frequent_step_exact")
     return None if found is None else float(found)
