@@ -10,6 +10,7 @@ import pytest
 from tunix_rt import comparisons, errors, evals, scoring
 from tunix_rt.comparisons import Filters, baselines, gates, locks
 from tunix_rt.evals import rescoring
+from tunix_rt.evals.looks import Look, note
 from tunix_rt.scoring import scorers
 from tunix_rt.settings import Settings
 
@@ -97,6 +98,31 @@ def test_a_lock_counts_only_when_it_was_made_before(place: Settings, answering: 
         assert comparisons.judge(place, late, "main", **changed).exploratory
     with pytest.raises(errors.Invalid, match="seed 7"):
         comparisons.judge(place, late, "main", 0.05, seed=7)
+
+
+@pytest.mark.parametrize(
+    ("about", "looked", "exploratory"),
+    [
+        ({}, {}, True),  # the same evaluation, whose folder was deleted
+        ({}, {"evaluation_id": "another"}, True),  # the same model with another limit
+        ({"run_id": "r", "adapter_digest": "a" * 64}, {"evaluation_id": "another"}, True),  # the same run with another limit
+        ({}, {"at": 1.0}, False),  # a look after the lock
+        ({}, {"evaluation_id": "another", "evalset_digest": "e"}, False),  # at another set
+        ({}, {"evaluation_id": "another", "run_id": "other"}, False),  # of something else
+        ({"run_id": "r", "adapter_digest": "a" * 64}, {"evaluation_id": "another", "run_id": None}, False),
+    ],
+)
+def test_a_lock_made_after_looking_counts_for_nothing(
+    place: Settings, answering: Answering, about: dict[str, str], looked: dict[str, object], exploratory: bool
+) -> None:
+    baselines.put(place, "main", answering(0.5, 80), dataset=None, metric="strict", better=None)
+    lock = locks.put(place, gates.lockable(place, "main", 0.05, 0.05, None)[0])
+    name = answering(0.8, 81, began=lock.locked_at + 60, **about)
+    summary = loaded(place, name).summary.model_dump()
+    look = {key: summary[key] for key in ("evaluation_id", "evalset", "evalset_digest", "model", "run_id")}
+    assert not comparisons.judge(place, name, "main", 0.05).exploratory
+    note(place, Look(**look | looked | {"at": lock.locked_at + float(looked.get("at", 0))}))  # type: ignore[arg-type]
+    assert comparisons.judge(place, name, "main", 0.05).exploratory == exploratory
 
 
 def _numeric(place: Settings, name: str, absolute: float) -> str:

@@ -13,7 +13,7 @@ from tunix_rt.comparisons.locks import Criterion, Lock
 from tunix_rt.comparisons.metrics import Direction
 from tunix_rt.comparisons.pairs import Block, EvaluationSummary, load, pairs_of
 from tunix_rt.evals import rescoring
-from tunix_rt.evals.looks import Counted, counted
+from tunix_rt.evals.looks import Counted, counted, looks
 from tunix_rt.scoring import scorers
 from tunix_rt.settings import Settings
 from tunix_rt.statistics import Interval
@@ -27,7 +27,7 @@ DRAWS_SEED = 0
 class Gate(Block):
     """A paired comparison and the decision. `difference` is candidate minus baseline whatever the direction; `bounds` are the
     one-sided ones of the gain: the difference turned so that more is better. `lock_digest` is None when nothing was locked
-    before the candidate was evaluated: then the decision is exploratory. `scorer` is the digest of the scorer that gave both
+    before the candidate was first asked: then the decision is exploratory. `scorer` is the digest of the scorer that gave both
     sides their marks.
     """
 
@@ -149,7 +149,7 @@ def _decided(settings: Settings, sides: Sides, criterion: Criterion, lock: Lock 
     estimate = statistics.differences([a.values[item] for item in order], [b.values[item] for item in order], groups)
     bounds = _turned(statistics.one_sided_bounds(estimate, criterion.alpha), sides.direction)
     decision, reason = _decide(found.n, bounds, criterion.margin)
-    confirmatory = lock is not None and lock.locked_at < began(sides.candidate)
+    confirmatory = lock is not None and lock.locked_at < first_asked(settings, sides.candidate, after.summary)
     drawn = statistics.cluster_bootstrap(differences, groups, DRAWS_SEED)
     resampled = drawn if found.groups > 1 else Interval(-1.0, 1.0)
     return Gate(
@@ -204,6 +204,15 @@ def _decide(n: int, bounds: Interval, margin: float) -> tuple[Decision, str]:
     return "inconclusive", f"these items cannot tell whether the candidate is worse by more than {shown}"
 
 
+def first_asked(settings: Settings, folder: Path, summary: EvaluationSummary) -> float:
+    """When what was evaluated was first asked anything of this set: the evaluation by its own event log, and it, its run or,
+    without one, its model in whatever evaluation by the look ledger, which deleting a folder does not change."""
+    about = (summary.model, summary.run_id)
+    seen = looks(settings, summary.evalset_digest)
+    mine = [look.at for look in seen if look.evaluation_id == summary.evaluation_id or (look.model, look.run_id) == about]
+    return min([began(folder), *mine])
+
+
 def began(folder: Path) -> float:
     """When the evaluation's first attempt began, by its own event log; 0 when that is not known, so that no lock counts."""
     path = folder / "events.jsonl"
@@ -244,9 +253,11 @@ def _scorer(settings: Settings, baseline: baselines.Baseline) -> str | None:
 def page(gate: Gate) -> str:
     """One page of Markdown."""
     stamp = (
-        "Exploratory: no criterion was locked before the candidate was evaluated."
+        "Exploratory: no criterion was locked before the candidate was first evaluated on this set."
         if gate.exploratory
-        else (f"Confirmatory: the criterion `{gate.lock_digest}` was locked before the candidate was evaluated.")
+        else (
+            f"Confirmatory: the criterion `{gate.lock_digest}` was locked before the candidate was first evaluated on this set."
+        )
     )
     better = "more is better" if gate.direction == "higher_is_better" else "less is better"
     rows = [

@@ -1,8 +1,9 @@
 """A criterion locked before the run: what will count as passing, written down while nobody knows the result.
 
 The digest is over metric, direction, margin, alpha, evaluation set, baseline, training seed and, where a scorer gives the
-marks, its digest: options are part of it. The lock notes when it was made; a decision is confirmatory only when the candidate's
-evaluation began later. The clock is this machine's and its owner's: to convince others, publish the digest before the run.
+marks, its digest: options are part of it. The lock notes when it was made; a decision is confirmatory only when the candidate
+was first asked later (`gates.first_asked`). The clock and the files are this machine's and its owner's: to convince others,
+publish the digest before the run.
 """
 
 import time
