@@ -40,8 +40,8 @@ def answering(place: Settings, wide: Dataset) -> Answering:
             (scoring.render(["x"], item.final_answer) if ok else "1. x\nAnswer: no idea", "stop")
             for item, ok in zip(items[:kept], right[:kept], strict=True)
         ]
-        # the seed makes another question of it, as another limit on tokens would
-        folder = answered(place.evals / "new", wide, said, max_new_tokens=100 + seed, **about)
+        # the seed makes another question of it, drawn in the same way
+        folder = answered(place.evals / "new", wide, said, **{"max_new_tokens": 100, "seed": seed, **about})
         name: str = values.read_json(folder / "summary.json")["evaluation_id"]
         folder.rename(place.evals / name)
         if began is not None:

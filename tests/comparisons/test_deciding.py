@@ -9,6 +9,8 @@ import pytest
 
 from tunix_rt import comparisons, errors, evals, scoring
 from tunix_rt.comparisons import Filters, baselines, gates, locks
+from tunix_rt.evals import rescoring
+from tunix_rt.evals.looks import Look, note
 from tunix_rt.scoring import scorers
 from tunix_rt.settings import Settings
 
@@ -98,6 +100,69 @@ def test_a_lock_counts_only_when_it_was_made_before(place: Settings, answering: 
         comparisons.judge(place, late, "main", 0.05, seed=7)
 
 
+@pytest.mark.parametrize(
+    ("about", "looked", "exploratory"),
+    [
+        ({}, {}, True),  # the same evaluation, whose folder was deleted
+        ({}, {"evaluation_id": "another"}, True),  # the same model with another limit
+        ({"run_id": "r", "adapter_digest": "a" * 64}, {"evaluation_id": "another"}, True),  # the same run with another limit
+        ({}, {"at": 1.0}, False),  # a look after the lock
+        ({}, {"evaluation_id": "another", "evalset_digest": "e"}, False),  # at another set
+        ({}, {"evaluation_id": "another", "run_id": "other"}, False),  # of something else
+        ({"run_id": "r", "adapter_digest": "a" * 64}, {"evaluation_id": "another", "run_id": None}, False),
+    ],
+)
+def test_a_lock_made_after_looking_counts_for_nothing(
+    place: Settings, answering: Answering, about: dict[str, str], looked: dict[str, object], exploratory: bool
+) -> None:
+    baselines.put(place, "main", answering(0.5, 80), dataset=None, metric="strict", better=None)
+    lock = locks.put(place, gates.lockable(place, "main", 0.05, 0.05, None)[0])
+    name = answering(0.8, 81, began=lock.locked_at + 60, **about)
+    summary = loaded(place, name).summary.model_dump()
+    look = {key: summary[key] for key in ("evaluation_id", "evalset", "evalset_digest", "model", "run_id")}
+    assert not comparisons.judge(place, name, "main", 0.05).exploratory
+    note(place, Look(**look | looked | {"at": lock.locked_at + float(looked.get("at", 0))}))  # type: ignore[arg-type]
+    assert comparisons.judge(place, name, "main", 0.05).exploratory == exploratory
+
+
+def _numeric(place: Settings, name: str, absolute: float) -> str:
+    evals.rescore(place, evals.find(place, name), scorer := scorers.named("numeric", {"absolute": absolute}))
+    return rescoring.digest(scorer)
+
+
+def test_marks_of_scorers_with_other_options_are_not_held_against_each_other(place: Settings, answering: Answering) -> None:
+    base, candidate = answering(0.5, 70), answering(0.5, 71)
+    exact, loose = _numeric(place, base, 0), _numeric(place, candidate, 1e9)
+    refused = rf"absolute 0.0 and 1000000000.0; .*: tunix-rt rescore {base} --scorer numeric; .* {candidate} --scorer numeric$"
+    with pytest.raises(errors.Invalid, match=refused) as found:
+        comparisons.judge(place, candidate, base, 0.05, metric="numeric")
+    assert found.value.details == {"baseline": exact, "candidate": loose}
+    with pytest.raises(errors.Invalid, match=rf"rescore {base} --scorer numeric --option absolute=1000000000.0$"):
+        comparisons.judge(place, base, candidate, 0.05, metric="numeric")
+    assert _numeric(place, candidate, 0) == exact
+    assert comparisons.judge(place, candidate, base, 0.05, metric="numeric").scorer == exact
+    assert exact[:12] in comparisons.page(comparisons.judge(place, candidate, base, 0.05, metric="numeric"))
+
+
+def test_a_lock_pins_the_scorer_with_its_options(place: Settings, answering: Answering) -> None:
+    base = answering(0.5, 72)
+    baselines.put(place, "main", base, dataset=None, metric="numeric", better=None)
+    with pytest.raises(errors.NotFound, match=f"rescore {base} --scorer numeric"):
+        gates.lockable(place, "main", 0.05, 0.05, None)
+    exact = _numeric(place, base, 0)
+    lock = locks.put(place, gates.lockable(place, "main", 0.05, 0.05, None)[0])
+    assert lock.criterion.scorer == exact
+    candidate = answering(0.8, 73, began=time.time() + 60)
+    _, loose = (_numeric(place, name, 1e9) for name in (base, candidate))  # chosen afterwards
+    with pytest.raises(errors.Invalid, match=r"absolute 0.0 and 1000000000.0, and the first is locked"):
+        comparisons.judge(place, candidate, "main", 0.05)
+    other = comparisons.judge(place, candidate, "main", 0.06)  # not what was locked
+    assert (other.exploratory, other.scorer) == (True, loose)
+    _numeric(place, candidate, 0)
+    made = comparisons.judge(place, candidate, "main", 0.05)
+    assert (made.exploratory, made.scorer, made.lock_digest) == (False, exact, lock.criterion_digest)
+
+
 def test_the_page_says_what_was_found(place: Settings, answering: Answering) -> None:
     base, better = answering(0.5, 15), answering(0.8, 16)
     made = comparisons.judge(place, better, base, 0.05)
@@ -154,6 +219,40 @@ def test_ties_share_a_rank_and_a_clear_difference_does_not(place: Settings, answ
     assert [len(board.entries) for board in comparisons.leaderboard(place, Filters())] == [3, 1]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("max_new_tokens", 101), ("temperature", 0.8), ("top_k", 5), ("top_p", 0.9), ("samples", 2), ("stop", ("\n\n",))],
+)
+def test_answers_drawn_in_other_ways_are_not_held_against_each_other(
+    place: Settings, answering: Answering, field: str, value: object
+) -> None:
+    about = {"temperature": 0.7}
+    one, twin = answering(0.5, 60, **about), answering(0.5, 61, **about)
+    other = answering(0.9, 62, **{**about, field: value})
+    was, now = (getattr(comparisons.limits_of(evals.find(place, name)), field) for name in (one, other))
+    with pytest.raises(errors.Invalid, match=f"drawn with {field} .*--any-instruction") as found:
+        comparisons.compare(loaded(place, one), loaded(place, other))
+    named = tuple(found.value.details[side] for side in ("baseline", "candidate"))
+    assert named == (([], ["\n\n"]) if field == "stop" else (was, now))
+    with pytest.raises(errors.Invalid, match=f"drawn with {field}"):
+        comparisons.judge(place, other, one, 0.05)
+    assert comparisons.compare(loaded(place, one), loaded(place, other), any_instruction=True).verdict == "better"
+    assert comparisons.judge(place, twin, one, 0.05).n == 240  # another sampling seed alone is no other way
+    boards = comparisons.leaderboard(place, Filters())
+    assert [{entry.evaluation_id for entry in board.entries} for board in boards] == [{one, twin}, {other}]
+    assert [getattr(board.limits, field) for board in boards if board.limits] == [was, now]
+
+
+def test_an_outside_result_is_on_every_board_it_compares_with(place: Settings, answering: Answering) -> None:
+    short, long, outside = answering(0.5, 63), answering(0.5, 64, max_new_tokens=101), answering(0.9, 65)
+    (evals.find(place, outside) / "config.json").unlink()
+    assert {comparisons.compare(loaded(place, one), loaded(place, outside)).verdict for one in (short, long)} == {"better"}
+    boards = comparisons.leaderboard(place, Filters())
+    names = [{entry.evaluation_id for entry in board.entries} for board in boards]
+    assert len(names) == 2
+    assert all(each in names for each in ({short, outside}, {long, outside}))
+
+
 def test_a_board_can_be_narrowed(place: Settings, answering: Answering) -> None:
     name = answering(0.5, 24)
     today = comparisons.boards.finished(evals.find(place, name)).date()
@@ -194,6 +293,16 @@ def test_several_seeds_are_one_recipe(place: Settings, answering: Answering) -> 
     for wrong in (runs[:1], [runs[0], runs[0]], [runs[0], base]):
         with pytest.raises(errors.Invalid, match="at least two different runs"):
             comparisons.over_seeds(base, wrong)
+
+
+def test_seeds_that_agree_on_every_item_are_no_certainty(place: Settings, answering: Answering) -> None:
+    base = loaded(place, answering(0.0, 57))
+    about = {"adapter_digest": "a" * 64}
+    alike = [loaded(place, answering(0.0, seed, run_id=f"r{seed}", **about)) for seed in (57, 58, 59)]
+    made = comparisons.over_seeds(base, alike)
+    assert (made.difference, made.between) == (0.0, 0.0)
+    low, high = made.ci95
+    assert low < comparisons.compare(base, alike[0]).ci95[0] < 0 < high  # seeds - 1 degrees of freedom, one run has groups - 1
 
 
 def test_a_flip_names_the_first_step_that_differs(place: Settings, answering: Answering) -> None:

@@ -79,7 +79,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 def evaluated(lab: Lab, adapter: Path | None, order: int = 0, **about: Any) -> str:
     """The id of a real evaluation, whose items were asked in the order that the seed draws."""
-    spec = evals.question(lab.model, lab.items, instruction=INSTRUCTION, max_new_tokens=24 + order, device="cpu", **about)
+    about |= {"instruction": INSTRUCTION, "max_new_tokens": 24, "device": "cpu", "drawn": jobs.Drawn(seed=order)}
+    spec = evals.question(lab.model, lab.items, **about)
     if adapter is not None:
         digest = values.sha256_file(adapter / "adapter.safetensors")
         spec = spec.model_copy(update={"run_id": RUN_ID, "adapter_digest": digest})

@@ -52,7 +52,8 @@ def _board(board: Board) -> str:
         for entry in board.entries
     ]
     seen = Counted(board.looks, board.looks_at_runs)
-    head = f"{board.evalset} {board.evalset_digest[:12]}, {board.n} items; {seen}"
+    most = f" of at most {board.limits.max_new_tokens} tokens" if board.limits else ""
+    head = f"{board.evalset} {board.evalset_digest[:12]}, {board.n} answers{most}; {seen}"
     left = f"\n{board.left_out} more were not compared" if board.left_out else ""
     return f"{head}\n{table(rows, ('rank', 'strict', '95 % clustered', 'what', 'trained on', 'day', 'evaluation'))}{left}"
 
@@ -95,8 +96,12 @@ def lock(
 ) -> None:
     """Write down what will count as passing, before the candidate is evaluated; publish the digest to convince others."""
     made = [locks.put(surface.settings, one) for one in gates.lockable(surface.settings, name, margin, alpha, seed)]
-    told = [f"{one.criterion_digest}  {one.criterion.metric} on {one.criterion.evalset}, margin {margin:g}" for one in made]
+    told = [f"{one.criterion_digest}  {_metric(one.criterion)} on {one.criterion.evalset}, margin {margin:g}" for one in made]
     surface.emit({"data": [one.model_dump(mode="json") for one in made], "next": None}, "\n".join(told))
+
+
+def _metric(criterion: locks.Criterion) -> str:
+    return f"{criterion.metric} {criterion.scorer[:12]}" if criterion.scorer else criterion.metric
 
 
 @command(app)

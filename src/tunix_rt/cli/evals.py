@@ -71,7 +71,10 @@ def compare(
     margin: Annotated[float, typer.Option(min=0.0, max=1.0, help="Differences within this count as equivalent.")] = 0.05,
     any_instruction: Annotated[
         bool,
-        typer.Option("--any-instruction", help="Compare although they were told different things, as outside results are."),
+        typer.Option(
+            "--any-instruction",
+            help="Compare although they were told different things, as outside results are, or drawn in different ways.",
+        ),
     ] = False,
     seeds: Annotated[
         bool,
@@ -98,9 +101,11 @@ def compare(
 def _about(surface: Surface, baseline: Evaluation, others: Sequence[Evaluation]) -> tuple[dict[str, Any], str]:
     """What a reader of a comparison has to know beside its numbers, as data and in words."""
     seen = counted(surface.settings, baseline.summary.evalset_digest)
-    differ = any(one.summary.instruction_digest != baseline.summary.instruction_digest for one in others)
-    note = "  they were told different things: a difference is of models and instructions together\n" if differ else ""
-    return {**seen._asdict(), "instructions_differ": differ}, f"{note}  {seen}"
+    told = any(one.summary.instruction_digest != baseline.summary.instruction_digest for one in others)
+    drawn = any(None not in (one.limits, baseline.limits) and one.limits != baseline.limits for one in others)
+    note = "  they were told different things: a difference is of models and instructions together\n" if told else ""
+    note += "  they were drawn in different ways: a difference is of models and limits together\n" if drawn else ""
+    return {**seen._asdict(), "instructions_differ": told, "limits_differ": drawn}, f"{note}  {seen}"
 
 
 def _table(rows: Sequence[Row]) -> str:

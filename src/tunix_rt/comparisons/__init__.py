@@ -17,10 +17,12 @@ from tunix_rt.comparisons.pairs import (
     Evaluation,
     EvaluationSummary,
     Example,
+    Limits,
     change_of,
     checked,
     compare,
     examples,
+    limits_of,
     load,
     pairs_of,
 )
@@ -28,7 +30,7 @@ from tunix_rt.comparisons.tables import OverSeeds, Row, over_seeds, table
 
 __all__ = [
     "CHANGES", "METRICS", "Baseline", "Block", "Board", "Change", "Comparison", "Decision", "Direction", "Entry", "Evaluation",
-    "EvaluationSummary", "Example", "Filters", "Flip", "Gate", "Lock", "OverSeeds", "Row", "Scores", "change_of", "checked",
-    "compare", "diverging", "examples", "flips", "judge", "leaderboard", "load", "over_seeds", "page", "pairs_of",
-    "scores", "table",
+    "EvaluationSummary", "Example", "Filters", "Flip", "Gate", "Limits", "Lock", "OverSeeds", "Row", "Scores", "change_of",
+    "checked", "compare", "diverging", "examples", "flips", "judge", "leaderboard", "limits_of", "load", "over_seeds", "page",
+    "pairs_of", "scores", "table",
 ]  # fmt: skip

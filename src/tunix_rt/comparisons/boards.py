@@ -1,18 +1,19 @@
 """Evaluations side by side: a board for every question, and ties drawn as ties.
 
-Only evaluations of the same items under the same instruction share a board. An entry's rank is one more than the number of
-entries that are surely better than it, paired on the same items, Holm-adjusted over the board: entries that cannot be told
-apart share a rank, whatever their digits say.
+Only evaluations of the same items under the same instruction and limits share a board; an outside result, whose limits are
+not known, is on each that it compares with. An entry's rank is one more than the number of entries that are surely better than
+it, paired on the same items, Holm-adjusted over the board: entries that cannot be told apart share a rank, whatever their
+digits say.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from tunix_rt import errors, evals, jobs, runs, statistics, values
-from tunix_rt.comparisons.pairs import Evaluation, EvaluationSummary, compare, load
+from tunix_rt.comparisons.pairs import Evaluation, EvaluationSummary, Limits, compare, load
 from tunix_rt.comparisons.tables import clustered_p
 from tunix_rt.evals.looks import Counted, counted
 from tunix_rt.settings import Settings
@@ -54,11 +55,12 @@ class Entry(Value):
 
 class Board(Value):
     """The entries of one question, best first. `left_out` counts those beyond the most that are compared; `looks` are those
-    at the evaluation set, whatever became of them."""
+    at the evaluation set, whatever became of them; `limits` are None when none of its entries says them."""
 
     evalset: str
     evalset_digest: str
     instruction_digest: str
+    limits: Limits | None
     n: int
     entries: tuple[Entry, ...]
     left_out: int
@@ -122,16 +124,22 @@ def _wanted(one: _Found, filters: Filters) -> bool:
 
 
 def _boards(settings: Settings, rows: Sequence[_Found]) -> list[Board]:
-    """One board, or several where evaluations of equal size took other items."""
+    """One board, or several where evaluations of equal size took other items or had other limits."""
     apart: dict[frozenset[str], list[tuple[_Found, Evaluation]]] = defaultdict(list)
     for one in rows:
         evaluation = load(one.folder)
         apart[frozenset(row.item for row in evaluation.scores)].append((one, evaluation))
     seen = counted(settings, rows[0].summary.evalset_digest)
-    return [_board(group, seen) for group in apart.values()]
+    return [_board(group, limits, seen) for same in apart.values() for limits, group in _by_limits(same)]
 
 
-def _board(group: list[tuple[_Found, Evaluation]], seen: Counted) -> Board:
+def _by_limits(rows: Sequence[tuple[_Found, Evaluation]]) -> Iterator[tuple[Limits | None, list[tuple[_Found, Evaluation]]]]:
+    known = dict.fromkeys(one.limits for _, one in rows if one.limits is not None)
+    for limits in known or (None,):
+        yield limits, [row for row in rows if row[1].limits in (limits, None)]
+
+
+def _board(group: list[tuple[_Found, Evaluation]], limits: Limits | None, seen: Counted) -> Board:
     group.sort(key=lambda pair: (-pair[1].summary.accuracy, pair[1].summary.evaluation_id))
     kept, first = group[:MOST], group[0][1].summary
     evaluations = [evaluation for _, evaluation in kept]
@@ -142,6 +150,7 @@ def _board(group: list[tuple[_Found, Evaluation]], seen: Counted) -> Board:
         evalset=first.evalset,
         evalset_digest=first.evalset_digest,
         instruction_digest=first.instruction_digest,
+        limits=limits,
         n=first.n,
         entries=tuple(
             sorted(

@@ -12,7 +12,9 @@ from tunix_rt.comparisons import baselines, locks, metrics
 from tunix_rt.comparisons.locks import Criterion, Lock
 from tunix_rt.comparisons.metrics import Direction
 from tunix_rt.comparisons.pairs import Block, EvaluationSummary, load, pairs_of
-from tunix_rt.evals.looks import Counted, counted
+from tunix_rt.evals import rescoring
+from tunix_rt.evals.looks import Counted, counted, looks
+from tunix_rt.scoring import scorers
 from tunix_rt.settings import Settings
 from tunix_rt.statistics import Interval
 
@@ -25,7 +27,8 @@ DRAWS_SEED = 0
 class Gate(Block):
     """A paired comparison and the decision. `difference` is candidate minus baseline whatever the direction; `bounds` are the
     one-sided ones of the gain: the difference turned so that more is better. `lock_digest` is None when nothing was locked
-    before the candidate was evaluated: then the decision is exploratory.
+    before the candidate was first asked: then the decision is exploratory. `scorer` is the digest of the scorer that gave both
+    sides their marks.
     """
 
     decision: Decision
@@ -42,6 +45,7 @@ class Gate(Block):
     evalset_digest: str
     dataset: str | None
     metric: str
+    scorer: str | None = None
     direction: Direction
     margin: float
     alpha: float
@@ -74,7 +78,8 @@ def judge(
 ) -> Gate:
     """Decide. `baseline` is the name of a baseline, or an evaluation's id or folder; `metric` overrides the baseline's own.
 
-    `seed`: the training seed the criterion asks for; a candidate trained with another is an `errors.Invalid`.
+    `seed`: the training seed the criterion asks for; a candidate trained with another is an `errors.Invalid`, and so are sides
+    that a scorer marked with other options than the other side, or than were locked.
     """
     if not 0 < margin < 1 or not 0 < alpha < 0.5:
         raise errors.Invalid(f"the margin {margin!r} lies between 0 and 1, alpha {alpha!r} between 0 and 0.5.", field="margin")
@@ -96,8 +101,11 @@ def judge(
         baseline=load(sides.baseline).summary.evaluation_id,
         seed=seed,
     )
-    lock = locks.find(settings, criterion)
-    return _decided(settings, sides, criterion, lock, dataset)
+    if sides.metric in scorers.names():
+        locked = locks.scorers_of(settings, criterion)
+        scorer = rescoring.shared(sides.baseline, sides.candidate, sides.metric, locked)
+        criterion = criterion.model_copy(update={"scorer": scorer})
+    return _decided(settings, sides, criterion, locks.find(settings, criterion), dataset)
 
 
 def _training(settings: Settings, folder: Path, summary: EvaluationSummary) -> tuple[str | None, int | None]:
@@ -135,13 +143,13 @@ def _sides(
 def _decided(settings: Settings, sides: Sides, criterion: Criterion, lock: Lock | None, dataset: str | None) -> Gate:
     before, after = load(sides.baseline), load(sides.candidate)
     pairs_of(before, after)  # refuses what is not comparable
-    a, b = metrics.scores(sides.baseline, sides.metric), metrics.scores(sides.candidate, sides.metric)
+    a, b = (metrics.scores(folder, sides.metric, criterion.scorer) for folder in (sides.baseline, sides.candidate))
     found, differences, groups = metrics.paired(a, b, criterion.margin)
     order = sorted(a.values)
     estimate = statistics.differences([a.values[item] for item in order], [b.values[item] for item in order], groups)
     bounds = _turned(statistics.one_sided_bounds(estimate, criterion.alpha), sides.direction)
     decision, reason = _decide(found.n, bounds, criterion.margin)
-    confirmatory = lock is not None and lock.locked_at < began(sides.candidate)
+    confirmatory = lock is not None and lock.locked_at < first_asked(settings, sides.candidate, after.summary)
     drawn = statistics.cluster_bootstrap(differences, groups, DRAWS_SEED)
     resampled = drawn if found.groups > 1 else Interval(-1.0, 1.0)
     return Gate(
@@ -160,6 +168,7 @@ def _decided(settings: Settings, sides: Sides, criterion: Criterion, lock: Lock 
         evalset_digest=criterion.evalset_digest,
         dataset=dataset,
         metric=sides.metric,
+        scorer=criterion.scorer,
         direction=sides.direction,
         margin=criterion.margin,
         alpha=criterion.alpha,
@@ -195,6 +204,15 @@ def _decide(n: int, bounds: Interval, margin: float) -> tuple[Decision, str]:
     return "inconclusive", f"these items cannot tell whether the candidate is worse by more than {shown}"
 
 
+def first_asked(settings: Settings, folder: Path, summary: EvaluationSummary) -> float:
+    """When what was evaluated was first asked anything of this set: the evaluation by its own event log, and it, its run or,
+    without one, its model in whatever evaluation by the look ledger, which deleting a folder does not change."""
+    about = (summary.model, summary.run_id)
+    seen = looks(settings, summary.evalset_digest)
+    mine = [look.at for look in seen if look.evaluation_id == summary.evaluation_id or (look.model, look.run_id) == about]
+    return min([began(folder), *mine])
+
+
 def began(folder: Path) -> float:
     """When the evaluation's first attempt began, by its own event log; 0 when that is not known, so that no lock counts."""
     path = folder / "events.jsonl"
@@ -204,7 +222,8 @@ def began(folder: Path) -> float:
 
 
 def lockable(settings: Settings, baseline: str, margin: float, alpha: float, seed: int | None) -> list[Criterion]:
-    """The criteria that a baseline's name stands for, one for each set it is set on."""
+    """The criteria that a baseline's name stands for, one for each set it is set on. A scorer counts with the options it scored
+    the baseline with last; `errors.NotFound` when it did not yet."""
     found = baselines.listed(settings, baseline)
     if not found:
         known = {one.name for one in baselines.listed(settings)}
@@ -219,21 +238,30 @@ def lockable(settings: Settings, baseline: str, margin: float, alpha: float, see
             evalset_digest=one.evalset_digest,
             baseline=one.evaluation_id,
             seed=seed,
+            scorer=_scorer(settings, one),
         )
         for one in found
     ]
 
 
+def _scorer(settings: Settings, baseline: baselines.Baseline) -> str | None:
+    if baseline.metric not in scorers.names():
+        return None
+    return next(iter(rescoring.scored_by(evals.find(settings, baseline.evaluation_id), baseline.metric)))
+
+
 def page(gate: Gate) -> str:
     """One page of Markdown."""
     stamp = (
-        "Exploratory: no criterion was locked before the candidate was evaluated."
+        "Exploratory: no criterion was locked before the candidate was first evaluated on this set."
         if gate.exploratory
-        else (f"Confirmatory: the criterion `{gate.lock_digest}` was locked before the candidate was evaluated.")
+        else (
+            f"Confirmatory: the criterion `{gate.lock_digest}` was locked before the candidate was first evaluated on this set."
+        )
     )
     better = "more is better" if gate.direction == "higher_is_better" else "less is better"
     rows = [
-        ("metric", f"{gate.metric} ({better})"),
+        ("metric", f"{gate.metric}{f' `{gate.scorer[:12]}`' if gate.scorer else ''} ({better})"),
         ("candidate", f"{gate.label}, evaluation `{gate.candidate}`: {_points(gate.candidate_value)}"),
         ("baseline", f"{gate.baseline_label}, evaluation `{gate.baseline}`: {_points(gate.baseline_value)}"),
         ("evaluation set", f"{gate.evalset} `{gate.evalset_digest[:12]}`, {gate.n} items in {gate.groups} template groups"),

@@ -1,8 +1,9 @@
 """A criterion locked before the run: what will count as passing, written down while nobody knows the result.
 
-The digest is over metric, direction, margin, alpha, evaluation set, baseline and training seed. The lock notes when it was
-made; a decision is confirmatory only when the candidate's evaluation began later. The clock is this machine's and its owner's:
-to convince others, publish the digest before the run.
+The digest is over metric, direction, margin, alpha, evaluation set, baseline, training seed and, where a scorer gives the
+marks, its digest: options are part of it. The lock notes when it was made; a decision is confirmatory only when the candidate
+was first asked later (`gates.first_asked`). The clock and the files are this machine's and its owner's: to convince others,
+publish the digest before the run.
 """
 
 import time
@@ -17,7 +18,8 @@ from tunix_rt.values import Value
 
 
 class Criterion(Value):
-    """`seed` is the seed the candidate must have been trained with; None accepts any."""
+    """`seed` is the seed the candidate must have been trained with; None accepts any. `scorer` is the digest of the scorer with
+    all its options; None where the metric needs none."""
 
     metric: str
     direction: Direction
@@ -27,6 +29,7 @@ class Criterion(Value):
     evalset_digest: str
     baseline: str
     seed: int | None = None
+    scorer: str | None = None
 
 
 class Lock(Value):
@@ -54,3 +57,12 @@ def put(settings: Settings, criterion: Criterion) -> Lock:
 def find(settings: Settings, criterion: Criterion) -> Lock | None:
     path = _path(settings, criterion.digest)
     return Lock.parse(values.read_json(path), source=str(path)) if path.is_file() else None
+
+
+def scorers_of(settings: Settings, criterion: Criterion) -> set[str]:
+    """The scorers that this criterion, whatever its own, was locked with."""
+    asked = criterion.model_copy(update={"scorer": None})
+    found = [
+        Lock.parse(values.read_json(path), source=str(path)).criterion for path in _path(settings, "*").parent.glob("*.json")
+    ]
+    return {one.scorer for one in found if one.scorer and one.model_copy(update={"scorer": None}) == asked}

@@ -37,12 +37,13 @@ def direction(metric: str) -> Direction:
     raise errors.NotFound(f"no metric {metric!r}.{errors.nearest(metric, {*METRICS, *scorers.names()})}", metric=metric)
 
 
-def scores(folder: Path, metric: str) -> Scores:
+def scores(folder: Path, metric: str, scorer: str | None = None) -> Scores:
     """`strict`, `lenient`: right or not. `unparseable`, `truncated`: ended so. `tokens`: of the most that were allowed. Else
-    the marks of the scorer of that name, which has to have scored the evaluation before."""
+    the marks of the scorer of that name, which has to have scored the evaluation before: those of the digest `scorer`, or else
+    those made last."""
     direction(metric)
     if metric in scorers.names() or metric in ("strict", "lenient"):
-        marks = scorecards.marks(folder, metric)
+        marks = scorecards.marks(folder, metric, scorer)
         return Scores(metric, {mark.item: mark.value for mark in marks}, {mark.item: mark.group for mark in marks})
     evaluation = load(folder)
     groups = {row.item: row.group for row in evaluation.scores}

@@ -1,8 +1,8 @@
 """Two evaluations of the same items, compared in pairs.
 
 The baseline comes first, the candidate second, and a difference is candidate minus baseline. Only evaluations of one
-evaluation set under one instruction are comparable. Every comparison is made twice, by the strict and by the lenient
-reading of the answers: what the strict one gains beyond the lenient one is format, not ability.
+evaluation set, under one instruction and drawn in one way, are comparable. Every comparison is made twice, by the strict and
+by the lenient reading of the answers: what the strict one gains beyond the lenient one is format, not ability.
 """
 
 from collections import Counter
@@ -13,10 +13,11 @@ from typing import Literal, NamedTuple, TypeVar
 from pydantic import ConfigDict
 
 from tunix_rt import errors, statistics
+from tunix_rt.jobs import GenerateJob
 from tunix_rt.scoring import Outcome, Prediction, ReplyFormat, ScoreRow, Summary
 from tunix_rt.statistics import Verdict
 from tunix_rt.traces import Trace
-from tunix_rt.values import Value, read_json, read_jsonl
+from tunix_rt.values import Value, differences, read_json, read_jsonl
 
 Change = Literal["fixed", "broken", "both wrong", "both correct"]
 CHANGES: tuple[Change, ...] = ("fixed", "broken", "both wrong", "both correct")
@@ -45,12 +46,25 @@ class EvaluationSummary(Summary):
     tokens: int | None
 
 
+class Limits(Value):
+    """How answers were drawn, by the evaluation's job. Its `seed` is no part of it: another one draws again in the same way."""
+
+    max_new_tokens: int
+    temperature: float
+    top_k: int | None
+    top_p: float
+    stop: tuple[str, ...]
+    samples: int
+
+
 class Evaluation(NamedTuple):
-    """A finished evaluation: its summary, and one score and one prediction an item in the same order."""
+    """A finished evaluation: its summary, and one score and one prediction an item in the same order. `limits` are None where
+    no job says them, as of an outside result."""
 
     summary: EvaluationSummary
     scores: tuple[ScoreRow, ...]
     predictions: tuple[Prediction, ...]
+    limits: Limits | None = None
 
 
 class Block(Value):
@@ -105,7 +119,15 @@ def load(folder: Path) -> Evaluation:
     summary = EvaluationSummary.parse(read_json(path), source=str(path))
     scores = _rows(folder / "scores.jsonl", ScoreRow)
     predictions = _rows(folder / "predictions.jsonl", Prediction)
-    return checked(Evaluation(summary, scores, predictions), source=str(folder))
+    return checked(Evaluation(summary, scores, predictions, limits_of(folder)), source=str(folder))
+
+
+def limits_of(folder: Path) -> Limits | None:
+    path = folder / "config.json"
+    if not path.is_file():
+        return None
+    job = GenerateJob.parse(read_json(path), source=str(path))
+    return Limits(**job.model_dump(include=set(Limits.model_fields)))
 
 
 def checked(evaluation: Evaluation, *, source: str) -> Evaluation:
@@ -123,8 +145,8 @@ def checked(evaluation: Evaluation, *, source: str) -> Evaluation:
 def compare(a: Evaluation, b: Evaluation, margin: float = 0.05, *, any_instruction: bool = False) -> Comparison:
     """Compare candidate `b` with baseline `a`, item by item, in intervals clustered by template group.
 
-    `errors.Invalid` when they differ in evaluation set, items or, unless `any_instruction`, in instruction or format: such a
-    difference would mean nothing.
+    `errors.Invalid` when they differ in evaluation set, items or, unless `any_instruction`, in instruction, format or limits:
+    such a difference would mean nothing.
     """
     pairs = pairs_of(a, b, any_instruction=any_instruction)
     strict = _block(pairs, "strict", margin)
@@ -199,6 +221,8 @@ def pairs_of(a: Evaluation, b: Evaluation, *, any_instruction: bool = False) -> 
             baseline=a.summary.format,
             candidate=b.summary.format,
         )
+    if not any_instruction:
+        _same_limits(a, b, names)
     candidates = {row.item: row for row in b.scores}
     if candidates.keys() != {row.item for row in a.scores}:
         odd = sorted(candidates.keys() ^ {row.item for row in a.scores})
@@ -208,6 +232,19 @@ def pairs_of(a: Evaluation, b: Evaluation, *, any_instruction: bool = False) -> 
         if (one.expected, one.group) != (other.expected, other.group):
             raise errors.Invalid(f"{names} expect different answers of item {one.item!r}, or group it differently.")
     return pairs
+
+
+def _same_limits(a: Evaluation, b: Evaluation, names: str) -> None:
+    if a.limits is None or b.limits is None:
+        return
+    for field, before, after in differences(a.limits.model_dump(mode="json"), b.limits.model_dump(mode="json")):
+        raise errors.Invalid(
+            f"{names} were drawn with {field} {before!r} and {after!r}; evaluate both with the same, or compare with "
+            "--any-instruction.",
+            field=field,
+            baseline=before,
+            candidate=after,
+        )
 
 
 def _block(pairs: Sequence[tuple[ScoreRow, ScoreRow]], reading: Literal["strict", "lenient"], margin: float) -> Block:

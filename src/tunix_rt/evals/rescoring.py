@@ -4,8 +4,9 @@ What a scorer found lies in `rescores/<scorer>-<digest>/` of the evaluation's fo
 last, `summary.json`. The digest is of scorer, options and version, so the same question is answered once.
 """
 
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -162,17 +163,67 @@ def _read(out: Path) -> Rescored:
     return Rescored.parse(values.read_json(path), source=str(path))
 
 
-def latest(folder: Path, name: str) -> tuple[Scorer | Judge, list[Scored]]:
-    """The marks of the scorer called `name`; with several options, those made last."""
-    found = sorted(folder.glob(f"{FOLDER}/{name}-*/summary.json"), key=lambda path: path.stat().st_mtime_ns)
+def scored_by(folder: Path, name: str) -> dict[str, Path]:
+    """Where the marks of the scorer called `name` lie, by its digest, which is of its options too; those made last come first.
+
+    `errors.NotFound` when there are none.
+    """
+    found = {made.scorer_digest: out for made, out in listed(folder) if made.scorer == name}
     if not found:
         raise errors.NotFound(
             f"evaluation {folder.name} is not scored by {name!r} yet: run tunix-rt rescore {folder.name} --scorer {name}",
             scorer=name,
         )
-    out = found[-1].parent
+    return dict(sorted(found.items(), key=lambda pair: -(pair[1] / "summary.json").stat().st_mtime_ns))
+
+
+def latest(folder: Path, name: str, digest: str | None = None) -> tuple[Scorer | Judge, list[Scored]]:
+    """The marks of the scorer called `name`: of several options those with this digest, without one those made last."""
+    found = scored_by(folder, name)
+    out = found.get(digest or next(iter(found)))
+    if out is None:
+        raise errors.NotFound(f"evaluation {folder.name} is not scored by the {name!r} of digest {digest}.", scorer=name)
     rows = [Scored.parse(row, source=f"{out}, line {number}") for number, row in values.read_jsonl(out / "scores.jsonl")]
-    return STORED.validate_python(values.read_json(out / "scorer.json")), rows
+    return _scorer(out), rows
+
+
+def shared(baseline: Path, candidate: Path, name: str, locked: Collection[str] = ()) -> str:
+    """The digest of the scorer called `name` that gave marks to both: of several, the one that scored the baseline last. When
+    some are `locked`, only those count.
+
+    `errors.Invalid` names the options that differ, and the commands that score both alike.
+    """
+    ours, theirs = (scored_by(folder, name) for folder in (baseline, candidate))
+    fit = [digest for digest in ours if not locked or digest in locked]
+    if not fit:
+        raise errors.Invalid(f"evaluation {baseline.name} has no marks of the {name!r} that was locked.", locked=sorted(locked))
+    for digest in fit:
+        if digest in theirs:
+            return digest
+    was, now = ours[fit[0]], next(iter(theirs.values()))
+    differ = values.differences(*(values.read_json(out / "scorer.json") for out in (was, now)))
+    told = ", ".join(f"{option} {one!r} and {other!r}" for option, one, other in differ)
+    alike = "; ".join(command(folder, _scorer(was)) for folder in (baseline, candidate))
+    raise errors.Invalid(
+        f"{baseline.name} and {candidate.name} were scored by {name!r} with {told}"
+        f"{', and the first is locked' if locked else ''}; score both alike: {alike}",
+        baseline=fit[0],
+        candidate=next(iter(theirs)),
+    )
+
+
+def command(folder: Path, scorer: Scorer | Judge) -> str:
+    """What scores an evaluation so, for a shell."""
+    flags = {"model": "--judge-model", "endpoint": "--judge-url"} if isinstance(scorer, Judge) else {}
+    derived = {"name", "version"} | ({"model_digest", "adapter_digest", "template_digest"} if flags else set())
+    words = ["tunix-rt", "rescore", folder.name, "--scorer", scorer.name]
+    for option, value in scorer.model_dump(mode="json", exclude_defaults=True, exclude=derived).items():
+        words += [flags[option], str(value)] if option in flags else ["--option", f"{option}={value}"]
+    return shlex.join(words)
+
+
+def _scorer(out: Path) -> Scorer | Judge:
+    return STORED.validate_python(values.read_json(out / "scorer.json"))
 
 
 def summarise(folder: Path, scorer: Scorer | Judge, rows: Sequence[Scored], *, skipped: int) -> Rescored:

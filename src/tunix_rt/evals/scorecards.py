@@ -35,8 +35,9 @@ class Mark(NamedTuple):
     correct: bool
 
 
-def marks(folder: Path, metric: str) -> list[Mark]:
-    """An item's value by a metric: `strict` or `lenient` reading, or the name of a scorer it was scored by."""
+def marks(folder: Path, metric: str, scorer: str | None = None) -> list[Mark]:
+    """An item's value by a metric: `strict` or `lenient` reading, or the name of a scorer it was scored by: the marks of
+    the digest `scorer`, or else those made last."""
     if metric in ("strict", "lenient"):
         rows = [
             ScoreRow.parse(row, source=f"{folder / 'scores.jsonl'}, line {number}")
@@ -44,7 +45,7 @@ def marks(folder: Path, metric: str) -> list[Mark]:
         ]
         hits = [(row, getattr(row, metric) == "correct") for row in rows]
         return [Mark(row.item, row.group, float(hit), hit) for row, hit in hits]
-    _, scored = rescoring.latest(folder, metric)
+    _, scored = rescoring.latest(folder, metric, scorer)
     return [Mark(row.item, row.group, row.value, row.outcome == "correct") for row in scored]
 
 

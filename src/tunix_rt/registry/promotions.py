@@ -44,7 +44,7 @@ def decide(settings: Settings, run: Trained, criterion: Criterion) -> Gate:
     Raises `errors.NotFound` for an unknown baseline, or when the run has no evaluation that can be held against it.
     """
     against = _against(settings, criterion.baseline)
-    fitting = [one for one in _evaluations(settings, run) if any(_comparable(one, other) for other in against)]
+    fitting = [one for one in _evaluations(settings, run) if any(_comparable(settings, one, other) for other in against)]
     if criterion.evaluation is not None:
         fitting = [one for one in fitting if one.evaluation_id == criterion.evaluation]
     sets = sorted({one.evalset for one in fitting})
@@ -82,7 +82,9 @@ def _against(settings: Settings, baseline: str) -> list[EvaluationSummary]:
 def choices(settings: Settings, run: Trained) -> tuple[tuple[str, str], ...]:
     """(what `Criterion.baseline` takes, what it is): baselines by name, then every other evaluation of the same questions."""
     mine = _evaluations(settings, run)
-    others = [one for one in _summaries(settings) if one.run_id != run.run_id and any(_comparable(one, own) for own in mine)]
+    others = [
+        one for one in _summaries(settings) if one.run_id != run.run_id and any(_comparable(settings, one, own) for own in mine)
+    ]
     named = sorted({one.name for one in baselines.listed(settings) if one.evaluation_id in {o.evaluation_id for o in others}})
     told = [(one.evaluation_id, f"{one.label} on {one.evalset}, {100 * one.accuracy:.1f} %") for one in others]
     return (*((name, f"baseline {name}") for name in named), *told)
@@ -104,9 +106,12 @@ def _evaluations(settings: Settings, run: Trained) -> list[EvaluationSummary]:
     return [one for one in _summaries(settings) if (one.run_id, one.adapter_digest) == (run.run_id, run.adapter_digest)]
 
 
-def _comparable(one: EvaluationSummary, other: EvaluationSummary) -> bool:
+def _comparable(settings: Settings, one: EvaluationSummary, other: EvaluationSummary) -> bool:
     keys = ("evalset_digest", "instruction_digest", "n")
-    return all(getattr(one, key) == getattr(other, key) for key in keys)
+    if any(getattr(one, key) != getattr(other, key) for key in keys):
+        return False
+    limits = [comparisons.limits_of(settings.evals / each.evaluation_id) for each in (one, other)]
+    return None in limits or limits[0] == limits[1]
 
 
 def read_gate(settings: Settings, run: Trained, path: Path) -> Gate:

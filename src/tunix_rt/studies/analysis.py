@@ -5,14 +5,14 @@ runs that happened to be made; with few seeds it is wide, and says so by its deg
 greedily and has no seed: its intervals are over items alone.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tunix_rt import errors, evals, statistics
 from tunix_rt.evals import rescoring, scorecards
-from tunix_rt.scoring.scorers import Scored
+from tunix_rt.scoring import scorers
+from tunix_rt.scoring.scorers import Judge, Scored, Scorer
 from tunix_rt.settings import Settings
 from tunix_rt.statistics import Verdict
 from tunix_rt.studies import plans
@@ -133,9 +133,18 @@ def _answers(settings: Settings, folders: Mapping[str, Sequence[Path]], metric: 
 
 def _values(folder: Path, metric: str) -> Items:
     if metric not in _OF_DETECTION:
-        return {mark.item: mark.value for mark in scorecards.marks(folder, metric)}
-    rows = [(row.item, _OF_DETECTION[metric](row)) for row in rescoring.latest(folder, "detection")[1]]
+        return {mark.item: mark.value for mark in scorecards.marks(folder, metric, _digest(metric))}
+    rows = [(row.item, _OF_DETECTION[metric](row)) for row in _scored(folder, "detection")[1]]
     return {item: value for item, value in rows if value is not None}
+
+
+def _digest(metric: str) -> str | None:
+    """Of the scorer as a study asks for it, so that nobody's other options count for an arm; None for a reading."""
+    return rescoring.digest(scorers.named(metric)) if metric in scorers.KINDS else None
+
+
+def _scored(folder: Path, scorer: str) -> tuple[Scorer | Judge, list[Scored]]:
+    return rescoring.latest(folder, scorer, _digest(scorer))
 
 
 def _measures(question: str, metric: str, answers: _Answers) -> list[Measure]:
@@ -155,7 +164,7 @@ def _measure(
 ) -> Measure:
     labels = [groups[item] for item in items]
     rows = [[one[item] for item in items] for one in made]
-    over_items = statistics.mean(_means(rows), labels)
+    over_items = statistics.mean(statistics.item_means(rows), labels)
     spread = statistics.across_seeds(rows, labels)
     ci95 = over_items.ci95
     if len(rows) > 1:
@@ -173,11 +182,6 @@ def _measure(
         ci95=ci95,
         by_seed=spread.by_seed,
     )
-
-
-def _means(rows: Sequence[Sequence[float]]) -> list[float]:
-    """Each item's mean over the seeds."""
-    return [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
 def _contrasts(study: Study, question: str, metric: str, answers: _Answers) -> list[Contrast]:
@@ -204,19 +208,16 @@ def _contrast(study: Study, question: str, metric: str, answers: _Answers, arm: 
     labels = [answers.groups[item] for item in items]
     after = [[one[item] for item in items] for one in answers.by_arm[arm]]
     before = [[one[item] for item in items] for one in answers.by_arm[reference]] * (len(after) if reference == BASE else 1)
-    changes = [[y - x for x, y in zip(*pair, strict=True)] for pair in zip(before, after, strict=True)]
-    over_items = statistics.differences(_means(before), _means(after), labels)
-    spread = statistics.across_seeds(changes, labels)
-    error = max(over_items.standard_error, spread.standard_error)
-    found = statistics.tested(over_items.value, error, spread.df, study.margin)
+    spread = statistics.differences_across_seeds(before, after, labels)
+    found = statistics.tested(spread.value, spread.standard_error, spread.df, study.margin)
     return Contrast(
         question=question,
         metric=metric,
         arm=arm,
         reference=reference,
         n=len(items),
-        groups=over_items.groups,
-        difference=over_items.value,
+        groups=spread.groups,
+        difference=spread.value,
         ci95=(max(-1.0, found.ci95.low), min(1.0, found.ci95.high)),
         p_value=found.p_value,
         p_adjusted=found.p_value,
@@ -227,12 +228,12 @@ def _contrast(study: Study, question: str, metric: str, answers: _Answers, arm: 
 
 
 def _step_accuracy(folder: Path) -> float | None:
-    scorer, rows = rescoring.latest(folder, "steps")
+    scorer, rows = _scored(folder, "steps")
     found = rescoring.summarise(folder, scorer, rows, skipped=0).measures["step_accuracy"]
     return None if found is None else float(found)
 
 
 def _usual_step(folder: Path) -> float | None:
-    scorer, rows = rescoring.latest(folder, "detection")
+    scorer, rows = _scored(folder, "detection")
     found = rescoring.summarise(folder, scorer, rows, skipped=0).measures.get("most_frequent_step_exact")
     return None if found is None else float(found)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from tunix_rt import comparisons, errors, evals, runs, statistics
+from tunix_rt.evals import rescoring
 from tunix_rt.evals.looks import tuned
 from tunix_rt.runs import ENDED, Run
 from tunix_rt.runs.specs import evaluation_of
@@ -139,9 +140,11 @@ def _curve(folder: Path) -> Points:
 def _marks(settings: Settings, run: Run, metric: str) -> comparisons.Scores:
     """The metric's number for every item; what needs a scorer of its own is scored now, from the stored predictions."""
     folder = run.dir(settings)
-    if metric in scorers.KINDS:
-        evals.rescore(settings, folder, scorers.named(metric))
-    return comparisons.scores(folder, metric)
+    if metric not in scorers.KINDS:
+        return comparisons.scores(folder, metric)
+    scorer = scorers.named(metric)
+    evals.rescore(settings, folder, scorer)
+    return comparisons.scores(folder, metric, rescoring.digest(scorer))
 
 
 def _confirmed(settings: Settings, found: Standing, run: Run) -> Confirmed:
