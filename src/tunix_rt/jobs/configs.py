@@ -77,8 +77,11 @@ class Optimizer(Value):
 
 
 class Checkpoints(Value):
+    """One is written every so many steps, and after the first and the last. Older ones go before the newest is verified, so at
+    least 2 are kept."""
+
     every_steps: int = Field(default=25, ge=1)
-    keep: int = Field(default=2, ge=1)
+    keep: int = Field(default=2, ge=2)
 
 
 class Stage(Value):
