@@ -152,6 +152,25 @@ def test_when_patience_ends(losses: list[float], patience: int | None, min_delta
     assert held_out.exhausted == ends
 
 
+@pytest.mark.parametrize(("rate", "finite"), [(1e30, False), (0.01, True)])
+def test_a_held_out_loss_that_is_not_finite_stops_the_run_and_is_never_the_best(
+    job: Any, tmp_path: Path, rate: float, finite: bool
+) -> None:
+    """The loss of the only step is taken before its update, and finite."""
+    asked, inputs = job
+    changes = {"optimizer": Optimizer(learning_rate=rate), "steps": 1}
+    asked = asked.model_copy(update={"config": asked.config.model_copy(update=changes)})
+    if finite:
+        training.train(asked, inputs, tmp_path)
+    else:
+        with pytest.raises(errors.Failed, match="held-out loss of step 1 is") as told:
+            training.train(asked, inputs, tmp_path)
+        assert (told.value.details["reason"], told.value.details["step"]) == ("nan_loss", 1)
+        assert told.value.details["traces"]
+    for place in ("best", "checkpoints"):
+        assert bool(list((tmp_path / place).glob("*/sha256.json"))) == finite
+
+
 def test_a_held_out_dataset_that_is_trained_on_is_refused(job: Any, sums: Dataset, tmp_path: Path) -> None:
     asked, inputs = job
     leaking = asked.model_copy(update={"validation_digest": sums.manifest.digest})
