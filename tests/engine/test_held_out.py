@@ -8,13 +8,25 @@ from typing import Any
 
 import pytest
 
-from tunix_rt import errors, jobs, traces, values
-from tunix_rt.datasets import Dataset
-from tunix_rt.engine import corpus, loss, packing, trainer, training, weights
+from tunix_rt import datasets, errors, jobs, traces, values
+from tunix_rt.datasets import Dataset, Recipe, Share
+from tunix_rt.engine import corpus, estimating, loss, packing, trainer, training, weights
 from tunix_rt.engine.held_out import HeldOut, Measured
 from tunix_rt.engine.prompts import Example, Prompts
 from tunix_rt.engine.stopping import Stopped
-from tunix_rt.jobs import Batch, Checkpoints, Events, Inputs, Lora, Optimizer, Stage, TrainConfig, TrainJob, Validation
+from tunix_rt.jobs import (
+    Batch,
+    Checkpoints,
+    EstimateJob,
+    Events,
+    Inputs,
+    Lora,
+    Optimizer,
+    Stage,
+    TrainConfig,
+    TrainJob,
+    Validation,
+)
 from tunix_rt.models import BaseModel
 from tunix_rt.runs import trained
 
@@ -201,6 +213,48 @@ def test_what_does_not_fit_is_cut_or_left_out_only_when_asked_and_is_counted(job
     said = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [event["kind"] for event in said] == ["too_long", "too_long"]
     assert said[0]["truncated"] == list(read["truncate"].truncated)
+
+
+@pytest.mark.parametrize("choice", ["truncate", "drop"])
+def test_what_does_not_fit_of_the_held_out_dataset_is_counted_apart(job: Any, tmp_path: Path, choice: Any) -> None:
+    asked, inputs = job
+    read = corpus.read(asked, inputs, Events(tmp_path))
+    assert not (tmp_path / "events.jsonl").exists(), "nothing was too long"
+    row = max(len(example.tokens) for example in read.held_out) - 1
+    apart = {
+        what: {example.id for example in examples if len(example.tokens) > row}
+        for what, examples in (("trained", read.examples), ("held out", read.held_out))
+    }
+    assert apart["held out"]
+    changes = {"batch": Batch(row_tokens=row, rows=1, accumulation=1), "too_long": choice}
+    asked = asked.model_copy(update={"config": asked.config.model_copy(update=changes), "max_steps": 1})
+    made = training.train(asked, inputs, tmp_path)
+    same = EstimateJob(**asked.model_dump(exclude={"kind", "run_id", "group"}))
+    word = {"truncate": "truncated", "drop": "dropped"}[choice]
+    for facts in (made, estimating.estimate(same, inputs, tmp_path)):
+        counts = {key: value for key, value in facts.items() if key.endswith(("truncated", "dropped")) and value}
+        assert counts == {word: 2 * len(apart["trained"]), f"held_out_{word}": len(apart["held out"])}
+    said = next(row for _, row in values.read_jsonl(tmp_path / "events.jsonl") if row["kind"] == "too_long")
+    assert (set(said[word]), set(said[f"held_out_{word}"])) == (apart["trained"], apart["held out"])
+
+
+@pytest.mark.parametrize(("row_tokens", "left"), [(165, False), (8192, True)])
+def test_a_held_out_dataset_of_which_nothing_is_left_is_refused(job: Any, tmp_path: Path, row_tokens: int, left: bool) -> None:
+    """What is trained on fits either row."""
+    shares = {"shopping": Share(count=3)}
+    recipe = Recipe(name="long", version=1, seed=1, split="eval", description="long", licence="CC0-1.0", tasks=shares)
+    datasets.build(recipe, tmp_path / "long")
+    asked, inputs = job
+    digest = datasets.open_dataset(tmp_path / "long").manifest.digest
+    changes = {"batch": Batch(row_tokens=row_tokens), "too_long": "drop", "memory_gb": 64.0}
+    asked = asked.model_copy(update={"config": asked.config.model_copy(update=changes), "validation_digest": digest})
+    inputs = inputs.model_copy(update={"validation": tmp_path / "long"})
+    if left:
+        assert len(corpus.read(asked, inputs, Events(tmp_path)).held_out) == 3
+        return
+    with pytest.raises(errors.Invalid, match=r"the validation dataset .* is empty without traces longer") as refused:
+        training.train(asked, inputs, tmp_path)
+    assert refused.value.details["field"] == "validation.dataset"
 
 
 def test_a_prompt_that_fills_a_row_is_never_cut() -> None:

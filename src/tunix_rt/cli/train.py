@@ -115,7 +115,12 @@ def describe(run: Trained) -> str:
 
 
 def _cut(run: Trained) -> tuple[tuple[int, str], ...]:
-    return (run.truncated, "cut at the end of a row"), (run.dropped, "left out")
+    return (
+        (run.truncated, "cut at the end of a row"),
+        (run.dropped, "left out"),
+        (run.held_out_truncated, "to be held out cut at the end of a row"),
+        (run.held_out_dropped, "to be held out left out"),
+    )
 
 
 def _held_out(run: Trained) -> list[str]:

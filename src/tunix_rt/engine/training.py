@@ -127,8 +127,7 @@ def _facts(run: MeasuredTrainer, job: TrainJob, material: Corpus, plan: Plan, ad
         "device": devices.name(),
         "rows": plan.batch.rows,
         "accumulation": plan.batch.accumulation,
-        "truncated": len(material.truncated),
-        "dropped": len(material.dropped),
+        **{what: len(names) for what, names in material.too_long.items()},
         "stages": _lineage(material, done) if job.config.stages else [],
     }
     return facts | (run.held_out.facts() if run.held_out else {})
