@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,55 @@ def test_when_patience_ends(losses: list[float], patience: int | None, min_delta
     held_out = HeldOut(Validation(dataset="d", patience=patience, min_delta=min_delta), [], 100, tmp_path)
     held_out.history = [Measured(step, value) for step, value in enumerate(losses)]
     assert held_out.exhausted == ends
+
+
+class Slow(HeldOut):
+    def note(self, *given: Any) -> None:
+        super().note(*given)
+        time.sleep(2)
+
+
+class Asked:
+    """A time limit far off that keeps what it is told a step may take."""
+
+    def __init__(self) -> None:
+        self.step_seconds: list[float] = []
+
+    def before_another(self, step_seconds: float, _saving_seconds: float) -> bool:
+        self.step_seconds.append(step_seconds)
+        return False
+
+
+def test_time_limits_and_estimates_count_the_evaluations_that_are_due(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
+    """After steps 2 and 4. What follows step 2, which is not evaluated, is the control."""
+    prompts = Prompts(tiny.folder, jobs.INSTRUCTION)
+    examples = [prompts.example(trace) for trace in traces.read(sums.path)][:24]
+    config = TrainConfig(name="t", model="tiny", tuning=Lora(rank=4), batch=Batch(row_tokens=1024, rows=1, accumulation=1))
+    steps = packing.plan(examples, config.batch, 0, 4)[:4]
+    micro = packing.held_out(examples, config.batch)
+    held_out = Slow(Validation(dataset="d", every_steps=2), micro, 4, tmp_path / "best")
+    deadline = Asked()
+    run = trainer.make(
+        weights.add_lora(weights.load(tiny.folder), Lora(rank=4), seed=1), config, 4, steps, tmp_path, held_out=held_out,
+        deadline=deadline,  # type: ignore[arg-type]
+    )  # fmt: skip
+    run.train(run.batches())
+    took = [row["seconds"] for row in rows(tmp_path)]
+    before, between, after = deadline.step_seconds
+    assert before == pytest.approx(took[0] * (2 + len(micro)), abs=1e-3), "the first evaluation compiles"
+    assert between == pytest.approx(took[1], abs=1e-3)
+    assert after == pytest.approx(max(took[1:3]) + rows(tmp_path)[1]["eval_seconds"], abs=1e-3)
+    assert after > 2
+    left = [row["seconds_left"] for row in rows(tmp_path)]
+    assert left[1] > 2 and left[2] > 2
+    assert (left[0], left[3]) == (None, 0.0)
+
+
+@pytest.mark.parametrize(("every", "last"), [(2, 8), (3, 8), (5, 3), (1, 4)])
+def test_how_many_evaluations_are_left(every: int, last: int, tmp_path: Path) -> None:
+    held_out = HeldOut(Validation(dataset="d", every_steps=every), [], last, tmp_path)
+    for step in range(last + 1):
+        assert held_out.left(step) == sum(held_out.due(later) for later in range(step + 1, last + 1))
 
 
 @pytest.mark.parametrize(("rate", "finite"), [(1e30, False), (0.01, True)])

@@ -134,6 +134,7 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         self._micro_losses: list[float] = []
         self._step_started = time.monotonic()
         self._seconds: list[float] = []
+        self._evaluations: list[float] = []
         self._begun_at = 0
         self.held_out = held_out
         self.first_loss: float | None = None
@@ -173,8 +174,15 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         if deadline is None or self.train_steps >= len(self._plan):
             return 0
         step_seconds = max(self._seconds[1:][-20:] or self._seconds)
+        if self.held_out is not None and self.held_out.due(self.train_steps + 1):
+            first = self._seconds[0] + self._as_trained(self.held_out, step_seconds)  # it compiles, as the first step did
+            step_seconds += max(self._evaluations, default=first)
         saving = max(self.checkpoint_manager.saving_seconds, self._state_bytes() / SAVED_BYTES_PER_SECOND)
         return 2 if deadline.before_another(step_seconds, saving) else 0
+
+    def _as_trained(self, held_out: HeldOut, step_seconds: float) -> float:
+        """What the micro-batches of an evaluation would take in training, which is more than they do."""
+        return step_seconds * len(held_out.micro) / (self.config.gradient_accumulation_steps or 1)
 
     def _state_bytes(self) -> int:
         """Of what a checkpoint holds besides the parameters, which are less."""
@@ -227,7 +235,8 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         found = float(np.sum([float(one) for one in losses]))
         self._require_finite(index, "held-out loss", found)
         self.held_out.note(index + 1, found, self.model, self.tuning, self.base_digest)
-        return {"eval_loss": found, "eval_seconds": round(time.monotonic() - began, 4)}
+        self._evaluations.append(time.monotonic() - began)
+        return {"eval_loss": found, "eval_seconds": round(self._evaluations[-1], 4)}
 
     def _require_finite(self, index: int, what: str, value: float) -> None:
         """Raises before anything of the step is saved: an update that is not finite has spoilt what is trained."""
@@ -266,9 +275,17 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         stop.hold()
 
     def _seconds_left(self, index: int) -> float | None:
-        """For the steps that remain, as the last ones went; the compiling first step of this process says nothing."""
+        """For the steps and evaluations that remain, as the last ones went; the compiling first step of this process says
+        nothing, and the first evaluation only until there is a second."""
         recent = self._seconds[1:][-20:]
-        return round(float(np.mean(recent)) * (len(self._plan) - index - 1), 1) if recent else None
+        if not recent:
+            return None
+        step_seconds = float(np.mean(recent))
+        left = step_seconds * (len(self._plan) - index - 1)
+        if self.held_out is not None:
+            known = self._evaluations[1:] or self._evaluations or [self._as_trained(self.held_out, step_seconds)]
+            left += float(np.mean(known)) * self.held_out.left(index + 1)
+        return round(left, 1)
 
     def rate(self, steps: list[StepBatch]) -> float | None:
         """Useful tokens per second, the compiling first step of this process left out; None when there was only that."""
