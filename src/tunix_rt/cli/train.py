@@ -31,7 +31,7 @@ def train(
     patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many of these without a better one.")] = None,
     too_long: Annotated[TooLong | None, typer.Option(help="What becomes of a trace longer than a row.")] = None,
     memory: Annotated[
-        float | None, typer.Option(min=0.1, help="Budget in GB: rows and accumulation are cut to fit it.")
+        float | None, typer.Option(min=0.1, help="Budget in GB of each device: rows and accumulation are chosen to fit it.")
     ] = None,
     dtype: Annotated[Dtype | None, typer.Option(help="Of the arithmetic; what is trained stays float32.")] = None,
     remat: Annotated[Remat | None, typer.Option(help="Compute activations again instead of keeping them.")] = None,

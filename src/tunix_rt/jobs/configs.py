@@ -142,7 +142,7 @@ class TrainConfig(Value):
     `format` is the text that is taught; an `instruction` that is one of the formats' own is that of the chosen one. `steps`
     ends the run, and its learning-rate schedule, before the epochs are through. `stages` names several datasets that are
     trained on one after another. `too_long` says what becomes of a trace that does not fit a row. `memory_gb` is a
-    budget: `rows` and `accumulation` are then chosen to fit it, with the same tokens in an optimizer step.
+    budget for each device: `rows` and `accumulation` are then chosen to fit it, with the same tokens in an optimizer step.
     """
 
     model_config = ConfigDict(
