@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 from tunix_rt import errors
-from tunix_rt.jobs import Batch, Compute, Full, Lora, TrainConfig
+from tunix_rt.jobs import Batch, Compute, Full, Lora, Mesh, TrainConfig
 from tunix_rt.models.shapes import Shape
 
 OVERHEAD = 1.1e9  # bytes of the process itself: interpreter, JAX, Tunix, compiled code
@@ -18,19 +18,20 @@ SCORE_COPIES = 3.0  # [heads, row, row] arrays alive for each layer: scores, sof
 LOGIT_COPIES = 3.0  # [trained positions, vocabulary]: logits, exponentials, gradient
 BYTES = {"float32": 4, "bfloat16": 2}
 ROUNDED_BYTES = 1 + 4 / 64  # JAX keeps 4 bits in a byte where the device does not pack them; a scale for each block of 64
+ONE_DEVICE = Mesh()
 EFFICIENCY = 0.6  # of the speed of bare matrix products, what whole steps reach
 
 
 class Cost(NamedTuple):
-    """Of one micro-batch: `memory` in bytes at the peak, `flops` forward and backward."""
+    """Of one micro-batch: `memory` of each device in bytes at the peak, `flops` forward and backward of them all."""
 
     memory: float
     flops: float
     trained_parameters: int
 
 
-def cost(shape: Shape, config: TrainConfig, batch: Batch, trained_share: float) -> Cost:
-    """`trained_share` of the tokens carry a loss."""
+def cost(shape: Shape, config: TrainConfig, batch: Batch, trained_share: float, mesh: Mesh = ONE_DEVICE) -> Cost:
+    """`trained_share` of the tokens carry a loss. The model is loaded whole before it is split over the mesh."""
     tokens = batch.rows * batch.row_tokens
     trained = trained_tensors(shape, config)
     lora = isinstance(config.tuning, Lora)
@@ -40,7 +41,7 @@ def cost(shape: Shape, config: TrainConfig, batch: Batch, trained_share: float) 
     rounded = _rounded(shape, config.tuning)
     held = BYTES[config.compute.dtype] * (frozen - rounded) + ROUNDED_BYTES * rounded
     step = held + state + _activations(shape, config.compute, batch, lora) + _logits(shape, config.compute, slots)
-    memory = OVERHEAD + max(step, 4 * shape.parameters + ROUNDED_BYTES * rounded)
+    memory = OVERHEAD + max(step / mesh.devices, 4 * shape.parameters + ROUNDED_BYTES * rounded)
     return Cost(memory, _flops(shape, config.compute, batch, slots, lora), trained)
 
 
@@ -94,22 +95,31 @@ def _flops(shape: Shape, compute: Compute, batch: Batch, slots: float, lora: boo
     return passes * (matrices + scores) + (2 if lora else 3) * vocabulary + (vocabulary if compute.loss_chunk else 0)
 
 
-def fitting(shape: Shape, config: TrainConfig, trained_share: float) -> Batch:
-    """The batch with the most rows in a micro-batch that fits `memory_gb`; rows times accumulation stay what they are.
+def fitting(shape: Shape, config: TrainConfig, trained_share: float, mesh: Mesh = ONE_DEVICE) -> Batch:
+    """The batch with the most rows in a micro-batch that fits `memory_gb` on each device; rows times accumulation stay what
+    they are.
 
-    Raises `errors.Invalid`, naming what else can be changed, when one row does not fit.
+    Raises `errors.Invalid` when a step's rows cannot be dealt out evenly, or, naming what else can be changed, when one row a
+    device does not fit.
     """
-    budget, rows_of_a_step = float(config.memory_gb or 0), config.batch.step_rows
-    for rows in range(rows_of_a_step, 0, -1):
-        if rows_of_a_step % rows:
+    budget, of_a_step = float(config.memory_gb or 0), config.batch.step_rows
+    if of_a_step % mesh.fsdp:
+        raise errors.Invalid(
+            f"'batch.rows' times 'batch.accumulation' is {of_a_step}, which cannot be dealt out evenly over fsdp={mesh.fsdp} "
+            "devices.",
+            field="batch.rows",
+        )
+    for rows in range(of_a_step, 0, -mesh.fsdp):
+        if of_a_step % rows:
             continue
-        batch = config.batch.model_copy(update={"rows": rows, "accumulation": rows_of_a_step // rows})
-        needed = cost(shape, config, batch, trained_share).memory
+        batch = config.batch.model_copy(update={"rows": rows, "accumulation": of_a_step // rows})
+        needed = cost(shape, config, batch, trained_share, mesh).memory
         if needed <= budget * 1e9:
             return batch
+    each = " on each device" if mesh.devices > 1 else ""
     raise errors.Invalid(
-        f"'memory_gb' is {budget:g}, one row of {config.batch.row_tokens} tokens needs about {needed / 1e9:.1f} GB; raise it, "
-        "lower 'batch.row_tokens', or set 'compute.remat', 'compute.loss_chunk' or 'compute.dtype'.",
+        f"'memory_gb' is {budget:g}, one row of {config.batch.row_tokens} tokens{each} needs about {needed / 1e9:.1f} GB; "
+        "raise it, lower 'batch.row_tokens', or set 'compute.remat', 'compute.loss_chunk' or 'compute.dtype'.",
         field="memory_gb",
         needed_gb=round(needed / 1e9, 2),
     )

@@ -3,18 +3,31 @@
 import itertools
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tunix_rt import errors, jobs, traces, values
-from tunix_rt.datasets import Dataset
-from tunix_rt.engine import corpus, loss, packing, trainer, training, weights
+from tunix_rt import datasets, errors, jobs, traces, values
+from tunix_rt.datasets import Dataset, Recipe, Share
+from tunix_rt.engine import corpus, estimating, loss, packing, trainer, training, weights
 from tunix_rt.engine.held_out import HeldOut, Measured
 from tunix_rt.engine.prompts import Example, Prompts
 from tunix_rt.engine.stopping import Stopped
-from tunix_rt.jobs import Batch, Checkpoints, Events, Inputs, Lora, Optimizer, Stage, TrainConfig, TrainJob, Validation
+from tunix_rt.jobs import (
+    Batch,
+    Checkpoints,
+    EstimateJob,
+    Events,
+    Inputs,
+    Lora,
+    Optimizer,
+    Stage,
+    TrainConfig,
+    TrainJob,
+    Validation,
+)
 from tunix_rt.models import BaseModel
 from tunix_rt.runs import trained
 
@@ -152,6 +165,74 @@ def test_when_patience_ends(losses: list[float], patience: int | None, min_delta
     assert held_out.exhausted == ends
 
 
+class Slow(HeldOut):
+    def note(self, *given: Any) -> None:
+        super().note(*given)
+        time.sleep(2)
+
+
+class Asked:
+    """A time limit far off that keeps what it is told a step may take."""
+
+    def __init__(self) -> None:
+        self.step_seconds: list[float] = []
+
+    def before_another(self, step_seconds: float, _saving_seconds: float) -> bool:
+        self.step_seconds.append(step_seconds)
+        return False
+
+
+def test_time_limits_and_estimates_count_the_evaluations_that_are_due(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
+    """After steps 2 and 4. What follows step 2, which is not evaluated, is the control."""
+    prompts = Prompts(tiny.folder, jobs.INSTRUCTION)
+    examples = [prompts.example(trace) for trace in traces.read(sums.path)][:24]
+    config = TrainConfig(name="t", model="tiny", tuning=Lora(rank=4), batch=Batch(row_tokens=1024, rows=1, accumulation=1))
+    steps = packing.plan(examples, config.batch, 0, 4)[:4]
+    micro = packing.held_out(examples, config.batch)
+    held_out = Slow(Validation(dataset="d", every_steps=2), micro, 4, tmp_path / "best")
+    deadline = Asked()
+    run = trainer.make(
+        weights.add_lora(weights.load(tiny.folder), Lora(rank=4), seed=1), config, 4, steps, tmp_path, held_out=held_out,
+        deadline=deadline,  # type: ignore[arg-type]
+    )  # fmt: skip
+    run.train(run.batches())
+    took = [row["seconds"] for row in rows(tmp_path)]
+    before, between, after = deadline.step_seconds
+    assert before == pytest.approx(took[0] * (2 + len(micro)), abs=1e-3), "the first evaluation compiles"
+    assert between == pytest.approx(took[1], abs=1e-3)
+    assert after == pytest.approx(max(took[1:3]) + rows(tmp_path)[1]["eval_seconds"], abs=1e-3)
+    assert after > 2
+    left = [row["seconds_left"] for row in rows(tmp_path)]
+    assert left[1] > 2 and left[2] > 2
+    assert (left[0], left[3]) == (None, 0.0)
+
+
+@pytest.mark.parametrize(("every", "last"), [(2, 8), (3, 8), (5, 3), (1, 4)])
+def test_how_many_evaluations_are_left(every: int, last: int, tmp_path: Path) -> None:
+    held_out = HeldOut(Validation(dataset="d", every_steps=every), [], last, tmp_path)
+    for step in range(last + 1):
+        assert held_out.left(step) == sum(held_out.due(later) for later in range(step + 1, last + 1))
+
+
+@pytest.mark.parametrize(("rate", "finite"), [(1e30, False), (0.01, True)])
+def test_a_held_out_loss_that_is_not_finite_stops_the_run_and_is_never_the_best(
+    job: Any, tmp_path: Path, rate: float, finite: bool
+) -> None:
+    """The loss of the only step is taken before its update, and finite."""
+    asked, inputs = job
+    changes = {"optimizer": Optimizer(learning_rate=rate), "steps": 1}
+    asked = asked.model_copy(update={"config": asked.config.model_copy(update=changes)})
+    if finite:
+        training.train(asked, inputs, tmp_path)
+    else:
+        with pytest.raises(errors.Failed, match="held-out loss of step 1 is") as told:
+            training.train(asked, inputs, tmp_path)
+        assert (told.value.details["reason"], told.value.details["step"]) == ("nan_loss", 1)
+        assert told.value.details["traces"]
+    for place in ("best", "checkpoints"):
+        assert bool(list((tmp_path / place).glob("*/sha256.json"))) == finite
+
+
 def test_a_held_out_dataset_that_is_trained_on_is_refused(job: Any, sums: Dataset, tmp_path: Path) -> None:
     asked, inputs = job
     leaking = asked.model_copy(update={"validation_digest": sums.manifest.digest})
@@ -182,6 +263,48 @@ def test_what_does_not_fit_is_cut_or_left_out_only_when_asked_and_is_counted(job
     said = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [event["kind"] for event in said] == ["too_long", "too_long"]
     assert said[0]["truncated"] == list(read["truncate"].truncated)
+
+
+@pytest.mark.parametrize("choice", ["truncate", "drop"])
+def test_what_does_not_fit_of_the_held_out_dataset_is_counted_apart(job: Any, tmp_path: Path, choice: Any) -> None:
+    asked, inputs = job
+    read = corpus.read(asked, inputs, Events(tmp_path))
+    assert not (tmp_path / "events.jsonl").exists(), "nothing was too long"
+    row = max(len(example.tokens) for example in read.held_out) - 1
+    apart = {
+        what: {example.id for example in examples if len(example.tokens) > row}
+        for what, examples in (("trained", read.examples), ("held out", read.held_out))
+    }
+    assert apart["held out"]
+    changes = {"batch": Batch(row_tokens=row, rows=1, accumulation=1), "too_long": choice}
+    asked = asked.model_copy(update={"config": asked.config.model_copy(update=changes), "max_steps": 1})
+    made = training.train(asked, inputs, tmp_path)
+    same = EstimateJob(**asked.model_dump(exclude={"kind", "run_id", "group"}))
+    word = {"truncate": "truncated", "drop": "dropped"}[choice]
+    for facts in (made, estimating.estimate(same, inputs, tmp_path)):
+        counts = {key: value for key, value in facts.items() if key.endswith(("truncated", "dropped")) and value}
+        assert counts == {word: 2 * len(apart["trained"]), f"held_out_{word}": len(apart["held out"])}
+    said = next(row for _, row in values.read_jsonl(tmp_path / "events.jsonl") if row["kind"] == "too_long")
+    assert (set(said[word]), set(said[f"held_out_{word}"])) == (apart["trained"], apart["held out"])
+
+
+@pytest.mark.parametrize(("row_tokens", "left"), [(165, False), (8192, True)])
+def test_a_held_out_dataset_of_which_nothing_is_left_is_refused(job: Any, tmp_path: Path, row_tokens: int, left: bool) -> None:
+    """What is trained on fits either row."""
+    shares = {"shopping": Share(count=3)}
+    recipe = Recipe(name="long", version=1, seed=1, split="eval", description="long", licence="CC0-1.0", tasks=shares)
+    datasets.build(recipe, tmp_path / "long")
+    asked, inputs = job
+    digest = datasets.open_dataset(tmp_path / "long").manifest.digest
+    changes = {"batch": Batch(row_tokens=row_tokens), "too_long": "drop", "memory_gb": 64.0}
+    asked = asked.model_copy(update={"config": asked.config.model_copy(update=changes), "validation_digest": digest})
+    inputs = inputs.model_copy(update={"validation": tmp_path / "long"})
+    if left:
+        assert len(corpus.read(asked, inputs, Events(tmp_path)).held_out) == 3
+        return
+    with pytest.raises(errors.Invalid, match=r"the validation dataset .* is empty without traces longer") as refused:
+        training.train(asked, inputs, tmp_path)
+    assert refused.value.details["field"] == "validation.dataset"
 
 
 def test_a_prompt_that_fills_a_row_is_never_cut() -> None:

@@ -274,6 +274,25 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
     assert not list((tmp_path / "checkpoints").glob("*/sha256.json"))
 
 
+@pytest.mark.parametrize(("alpha", "finite"), [(1e30, False), (8.0, True)])
+def test_a_gradient_that_is_not_finite_stops_the_run_though_its_loss_is(
+    tiny: BaseModel, examples: list[Example], tmp_path: Path, alpha: float, finite: bool
+) -> None:
+    """Adapters start at zero, so a huge alpha shows in the gradient first, here in that of the last step."""
+    tuning = Lora(rank=4, alpha=alpha)
+    model = weights.add_lora(weights.load(tiny.folder), tuning, seed=1)
+    if finite:
+        run_steps(model, tuning, examples, tmp_path)
+    else:
+        with pytest.raises(errors.Failed, match="gradient norm of step 1 is") as told:
+            run_steps(model, tuning, examples, tmp_path)
+        details = {"reason": "nan_loss", "step": 1, "traces": list(packing.plan(examples, BATCH, 0, 3)[0].ids)}
+        assert told.value.details == details
+    line = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert (np.isfinite(line["loss"]), np.isfinite(float(line["grad_norm"]))) == (True, finite)
+    assert bool(list((tmp_path / "checkpoints").glob("*/sha256.json"))) == finite
+
+
 def test_an_adapter_merged_into_the_base_gives_the_tuned_logits(
     tiny: BaseModel, tuned: nnx.Module, examples: list[Example], tmp_path: Path
 ) -> None:

@@ -169,6 +169,26 @@ def test_a_memory_budget_cuts_the_micro_batch_and_keeps_the_step(tiny: BaseModel
         estimates.fitting(shape, config.model_copy(update={"memory_gb": 0.1}), 0.5)
 
 
+def test_a_memory_budget_is_each_devices_and_rows_are_dealt_out_evenly(tiny: BaseModel) -> None:
+    shape = shapes.of_folder(tiny.folder)
+    two = Mesh(fsdp=2)
+    config = TrainConfig(name="t", model="tiny", batch=Batch(row_tokens=1024, rows=12, accumulation=2))
+
+    def needed(rows: int, mesh: Mesh) -> float:
+        batch = config.batch.model_copy(update={"rows": rows, "accumulation": 24 // rows})
+        return estimates.cost(shape, config, batch, 0.5, mesh).memory
+
+    assert needed(12, two) - estimates.OVERHEAD == pytest.approx((needed(12, Mesh()) - estimates.OVERHEAD) / 2)
+    for rows, mesh, fits in ((2, two, 2), (3, two, 2), (3, Mesh(), 3), (6, two, 6), (24, two, 24)):
+        budget = config.model_copy(update={"memory_gb": needed(rows, mesh) / 1e9 + 1e-6})
+        assert estimates.fitting(shape, budget, 0.5, mesh).rows == fits
+    assert estimates.fitting(shape, budget, 0.5).rows < 24, "the control: one device holds less than two"
+    with pytest.raises(errors.Invalid, match=r"one row of 1024 tokens on each device needs about"):
+        estimates.fitting(shape, config.model_copy(update={"memory_gb": 0.1}), 0.5, two)
+    with pytest.raises(errors.Invalid, match=r"'batch.rows' times 'batch.accumulation' is 24, which cannot .* fsdp=5 devices"):
+        estimates.fitting(shape, config.model_copy(update={"memory_gb": 64.0}), 0.5, Mesh(fsdp=5))
+
+
 def test_less_memory_is_estimated_for_what_saves_memory(tiny: BaseModel) -> None:
     shape = shapes.of_folder(tiny.folder).model_copy(update={"layers": 30})
     base = TrainConfig(name="t", model="tiny", batch=Batch(row_tokens=2048, rows=4, accumulation=1))

@@ -9,7 +9,7 @@ import pytest
 import engines
 from tunix_rt import errors, jobs, values
 from tunix_rt.datasets import Dataset
-from tunix_rt.engine import masks, training, work
+from tunix_rt.engine import masks, work
 from tunix_rt.jobs import Batch, EstimateJob, Inputs, MaskJob, TrainConfig, TrainJob
 from tunix_rt.models import BaseModel
 
@@ -54,14 +54,19 @@ def test_out_of_memory_names_the_settings_that_need_less(
     assert (tmp_path / "result.json").exists() == (code == 0)
 
 
-def test_a_dataset_of_which_nothing_is_left_is_refused(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("memory_gb", [None, 64.0])
+def test_a_dataset_of_which_nothing_is_left_is_refused(
+    tiny: BaseModel, sums: Dataset, tmp_path: Path, memory_gb: float | None
+) -> None:
     """Every trace is longer than a row, and to be dropped."""
-    asked, inputs = job_with(Batch(row_tokens=16), tiny, sums, too_long="drop")
-    with pytest.raises(errors.Invalid, match="the dataset is empty"):
-        training.train(asked, inputs, tmp_path)
-    same = asked.model_dump(include={"config", "model_digest", "dataset", "dataset_digest"})
-    with pytest.raises(errors.Invalid, match="the dataset is empty"):
-        work._do(EstimateJob(**same), inputs, tmp_path)
+    asked, inputs = job_with(Batch(row_tokens=16), tiny, sums, too_long="drop", memory_gb=memory_gb)
+    same = EstimateJob(**asked.model_dump(include={"config", "model_digest", "dataset", "dataset_digest"}))
+    for job in (asked, same):
+        with pytest.raises(
+            errors.Invalid, match="the dataset 'tiny-sums' is empty without traces longer than a row"
+        ) as refused:
+            work._do(job, inputs, tmp_path)
+        assert refused.value.details["field"] == "dataset"
     assert not (tmp_path / "metrics.jsonl").exists()
 
 

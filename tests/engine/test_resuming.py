@@ -344,15 +344,76 @@ def test_a_damaged_newest_checkpoint_costs_only_its_steps(job: Any, stopped: Pat
     assert (losses(stopped), made["adapter_digest"]) == (losses(whole[0]), whole[1]["adapter_digest"])
 
 
-def test_when_no_checkpoint_verifies_nothing_is_started_or_overwritten(job: Any, stopped: Path) -> None:
-    kept = sorted(path for path in (stopped / "checkpoints").iterdir() if path.name.isdigit())
-    for step in kept:
-        flip_a_bit(step)
-    before = losses(stopped)
+def without_manifests(folder: Path) -> None:
+    for path in folder.glob("checkpoints/*/sha256.json"):
+        path.unlink()
+
+
+def without_manifests_and_metrics(folder: Path) -> None:
+    without_manifests(folder)
+    (folder / "metrics.jsonl").unlink()
+
+
+def without_checkpoints(folder: Path) -> None:
+    shutil.rmtree(folder / "checkpoints")
+
+
+def with_flipped_bits(folder: Path) -> None:
+    for path in folder.glob("checkpoints/*/sha256.json"):
+        flip_a_bit(path.parent)
+
+
+@pytest.mark.parametrize("damage", [with_flipped_bits, without_manifests, without_manifests_and_metrics, without_checkpoints])
+def test_when_no_checkpoint_verifies_nothing_is_started_or_overwritten(job: Any, stopped: Path, damage: Any) -> None:
+    damage(stopped)
+    kept = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     with pytest.raises(errors.Tampered):
         training.train(*job, stopped)
-    assert losses(stopped) == before
-    assert sorted(path for path in (stopped / "checkpoints").iterdir() if path.name.isdigit()) == kept
+    now = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
+    said = stopped / "events.jsonl"
+    assert now.pop(said).startswith(kept.pop(said))
+    assert now == kept
+
+
+def test_a_run_whose_first_save_was_torn_begins_anew(job: Any, stopped: Path, whole: tuple[Path, dict[str, Any]]) -> None:
+    """Negative control for the test above: nothing was complete, and there is nothing to hide."""
+    without_manifests(stopped)
+    shutil.rmtree(stopped / "checkpoints" / "2")
+    training.kept_metrics(stopped / "metrics.jsonl", 1)
+    made = training.train(*job, stopped)
+    assert (losses(stopped), made["adapter_digest"]) == (losses(whole[0]), whole[1]["adapter_digest"])
+    assert [path.name for path in (stopped / "damaged").iterdir()] == ["1-0"]
+
+
+@pytest.mark.parametrize("keep", [2, 1])
+def test_a_kill_before_the_newest_checkpoint_is_sealed_leaves_the_one_before(
+    job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    """The control keeps one, which no config can ask for: Orbax has removed the older by then."""
+    asked, inputs = job
+    kept = Checkpoints.model_construct(every_steps=1, keep=keep)
+    often = asked.model_copy(update={"config": asked.config.model_copy(update={"checkpoints": kept})})
+    seal = checkpoints.seal
+
+    def killed(folder: Path) -> None:
+        if folder.name == "3":
+            raise KeyboardInterrupt
+        seal(folder)
+
+    monkeypatch.setattr(checkpoints, "seal", killed)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(often, inputs, tmp_path)
+    if keep == 2:
+        assert checkpoints.usable(tmp_path / "checkpoints", Events(tmp_path)) == 2
+    else:
+        with pytest.raises(errors.Tampered, match="has been at step 3"):
+            checkpoints.usable(tmp_path / "checkpoints", Events(tmp_path))
+
+
+def test_fewer_than_two_checkpoints_are_refused() -> None:
+    assert Checkpoints.parse({"keep": 2}, source="x.toml").keep == 2
+    with pytest.raises(errors.Invalid, match=r"keep.*greater than or equal to 2"):
+        Checkpoints.parse({"keep": 1}, source="x.toml")
 
 
 def test_metrics_behind_the_checkpoint_are_done_again(tmp_path: Path) -> None:

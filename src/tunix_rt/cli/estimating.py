@@ -33,7 +33,8 @@ def facts(surface: Surface, asked: TrainSpec) -> dict[str, Any]:
 
 def describe(facts: dict[str, Any], asked: TrainSpec) -> str:
     rows = f"{facts['accumulation']} x {facts['rows']} rows of {facts['row_tokens']} tokens"
-    left = [f"{facts[key]} traces {key}" for key in ("truncated", "dropped") if facts[key]]
+    kinds = ("truncated", "dropped", "held_out_truncated", "held_out_dropped")
+    left = [f"{facts[key]} traces {key.replace('held_out_', 'held out ')}" for key in kinds if facts[key]]
     lines = [
         f"{asked.config.name}: {facts['steps']} steps of {rows} on {facts['device']}; nothing was trained",
         f"  data     {facts['examples']} examples, {facts['tokens']:,} tokens, {facts['trained_tokens']:,} trained, "

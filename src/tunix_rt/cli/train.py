@@ -31,7 +31,7 @@ def train(
     patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many of these without a better one.")] = None,
     too_long: Annotated[TooLong | None, typer.Option(help="What becomes of a trace longer than a row.")] = None,
     memory: Annotated[
-        float | None, typer.Option(min=0.1, help="Budget in GB: rows and accumulation are cut to fit it.")
+        float | None, typer.Option(min=0.1, help="Budget in GB of each device: rows and accumulation are chosen to fit it.")
     ] = None,
     dtype: Annotated[Dtype | None, typer.Option(help="Of the arithmetic; what is trained stays float32.")] = None,
     remat: Annotated[Remat | None, typer.Option(help="Compute activations again instead of keeping them.")] = None,
@@ -115,7 +115,12 @@ def describe(run: Trained) -> str:
 
 
 def _cut(run: Trained) -> tuple[tuple[int, str], ...]:
-    return (run.truncated, "cut at the end of a row"), (run.dropped, "left out")
+    return (
+        (run.truncated, "cut at the end of a row"),
+        (run.dropped, "left out"),
+        (run.held_out_truncated, "to be held out cut at the end of a row"),
+        (run.held_out_dropped, "to be held out left out"),
+    )
 
 
 def _held_out(run: Trained) -> list[str]:

@@ -95,10 +95,11 @@ def verify(folder: Path) -> None:
 
 
 def usable(root: Path, events: Events) -> int | None:
-    """The newest verified step under `root`, which is what a restore then finds; None when there is no checkpoint.
+    """The newest verified step under `root`, which is what a restore then finds; None when no step was complete yet.
 
-    What is newer and not verified is put aside, never removed, and an event names it. When there are checkpoints that were
-    complete once and none of them verifies, this raises `errors.Tampered`: to start again would hide the damage.
+    What is newer and not verified is put aside, never removed, and an event names it. When none verifies and one was complete
+    once, this raises `errors.Tampered`: to start again would hide the damage. Orbax saves the first step whatever the interval
+    is, and it is sealed before the second is begun, so any trace of a later step tells that.
     """
     steps = sorted((int(path.name) for path in root.glob("*") if path.name.isdigit()), reverse=True)
     changed: errors.Tampered | None = None
@@ -112,11 +113,22 @@ def usable(root: Path, events: Events) -> int | None:
         for newer in (other for other in steps if other > step):
             _put_aside(root, newer, events)
         return step
+    reached = max([_lines(root.parent / "metrics.jsonl"), *steps])
+    if changed is None and reached > 1:
+        changed = errors.Tampered(
+            f"{root} has no complete checkpoint, and the run has been at step {reached}: checkpoints or their {MANIFEST} were "
+            "taken away. Put them back, or start a new run.",
+            path=str(root),
+        )
     if changed is not None:
         raise changed
     for step in steps:
         _put_aside(root, step, events)
     return None
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def _put_aside(root: Path, step: int, events: Events) -> None:

@@ -12,13 +12,14 @@ from tunix_rt.engine import masks, packing
 from tunix_rt.engine.inputs import dataset_in, model_in
 from tunix_rt.engine.packing import Part
 from tunix_rt.engine.prompts import Example, Prompts
-from tunix_rt.jobs import Batch, EstimateJob, Events, Inputs, Stage, TooLong, TrainJob
+from tunix_rt.jobs import Batch, EstimateJob, Events, Inputs, Stage, TooLong, TrainConfig, TrainJob
 from tunix_rt.models import BaseModel
 from tunix_rt.traces import Trace
 
 
 class Corpus(NamedTuple):
-    """`stages` and `parts` go together, one or more; `held_out` is None without validation."""
+    """`stages` and `parts` go together, one or more; `held_out` is None without validation. Names of traces that were too long
+    are apart for what is trained on and what is held out."""
 
     base: BaseModel
     stages: tuple[Stage, ...]
@@ -27,6 +28,18 @@ class Corpus(NamedTuple):
     held_out: tuple[Example, ...] | None
     truncated: tuple[str, ...]
     dropped: tuple[str, ...]
+    held_out_truncated: tuple[str, ...] = ()
+    held_out_dropped: tuple[str, ...] = ()
+
+    @property
+    def too_long(self) -> dict[str, list[str]]:
+        """Ids of the traces that were, by what became of them."""
+        return {
+            "truncated": list(self.truncated),
+            "dropped": list(self.dropped),
+            "held_out_truncated": list(self.held_out_truncated),
+            "held_out_dropped": list(self.held_out_dropped),
+        }
 
     @property
     def examples(self) -> list[Example]:
@@ -50,8 +63,8 @@ class Fitted(NamedTuple):
 
 
 def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
-    """Tokenise everything the job names. Raises `errors.Invalid` for a tokenizer that is not the model's, and for a prompt
-    of the held-out dataset that is also trained on."""
+    """Tokenise everything the job names. Raises `errors.Invalid` for a tokenizer that is not the model's, for a prompt of the
+    held-out dataset that is also trained on, and where nothing is left to train on or to hold out."""
     config = job.config
     base = model_in(inputs.model, job.model_digest)
     prompts = Prompts(base.folder, config.instruction, config.format)
@@ -60,24 +73,26 @@ def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
     folders = inputs.stages or (inputs.dataset,)
     read_stages = [_traces(folder, digest) for folder, digest in zip(folders, digests, strict=True)]
     fitted = [fit(_examples(prompts, stage), config.batch.row_tokens, config.too_long) for stage in read_stages]
-    held_out = None
+    held_out = Fitted((), (), ())
     if config.validation is not None:
         kept = _traces(Path(str(inputs.validation)), str(job.validation_digest))
         _refuse_seen(kept, (trace for stage in read_stages for trace in stage), config.validation.dataset)
-        fitted_out = fit(_examples(prompts, kept), config.batch.row_tokens, config.too_long)
-        held_out = fitted_out.examples
+        held_out = fit(_examples(prompts, kept), config.batch.row_tokens, config.too_long)
     corpus = Corpus(
         base=base,
         stages=stages,
         digests=digests,
         parts=tuple(Part(one.examples, stage.epochs) for one, stage in zip(fitted, stages, strict=True)),
-        held_out=held_out,
+        held_out=held_out.examples if config.validation else None,
         truncated=tuple(name for one in fitted for name in one.truncated),
         dropped=tuple(name for one in fitted for name in one.dropped),
+        held_out_truncated=held_out.truncated,
+        held_out_dropped=held_out.dropped,
     )
     _check_vocabulary(corpus)
-    if corpus.truncated or corpus.dropped:
-        events.emit("too_long", truncated=list(corpus.truncated), dropped=list(corpus.dropped))
+    if any(corpus.too_long.values()):
+        events.emit("too_long", **corpus.too_long)
+    _refuse_empty(corpus, config)
     return corpus
 
 
@@ -113,6 +128,20 @@ def _refuse_seen(held_out: Sequence[Trace], trained: Iterable[Trace], name: str)
             "`tunix-rt data leak` lists them.",
             field="validation.dataset",
             traces=leaked,
+        )
+
+
+def _refuse_empty(corpus: Corpus, config: TrainConfig) -> None:
+    without = f" without traces longer than a row of {config.batch.row_tokens} tokens" if config.too_long != "refuse" else ""
+    for stage, part in zip(corpus.stages, corpus.parts, strict=True):
+        if not part.examples:
+            raise errors.Invalid(
+                f"the dataset {stage.dataset!r} is empty{without}: there is nothing to train on.", field="dataset"
+            )
+    if config.validation is not None and not corpus.held_out:
+        raise errors.Invalid(
+            f"the validation dataset {config.validation.dataset!r} is empty{without}: there is nothing to measure.",
+            field="validation.dataset",
         )
 
 

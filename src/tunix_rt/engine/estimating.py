@@ -15,10 +15,10 @@ from tunix_rt.models import shapes
 def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     """The facts of `result.json`. Raises what training would: a trace too long, an empty dataset, a leak, a wrong tokenizer."""
     material = corpus.read(job, inputs, Events(attempt))
-    plan = training.planned(job.config, job.max_steps, material)
+    plan = training.planned(job.config, job.max_steps, material, job.mesh)
     placement.check(job.mesh, plan.batch, job.config.tuning)
     shape = shapes.of_folder(material.base.folder)
-    cost = estimates.cost(shape, job.config, plan.batch, material.trained_share(plan.batch))
+    cost = estimates.cost(shape, job.config, plan.batch, material.trained_share(plan.batch), job.mesh)
     dtype = placement.DTYPES[job.config.compute.dtype] or jnp.float32
     speed = devices.matmul_flops(plan.batch.rows * plan.batch.row_tokens, shape.embed, shape.hidden, dtype)
     step_seconds = plan.batch.accumulation * estimates.seconds(cost, speed) / job.mesh.devices
@@ -32,11 +32,10 @@ def estimate(job: EstimateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
         "rows": plan.batch.rows,
         "accumulation": plan.batch.accumulation,
         "row_tokens": plan.batch.row_tokens,
-        "truncated": len(material.truncated),
-        "dropped": len(material.dropped),
+        **{what: len(names) for what, names in material.too_long.items()},
         "parameters": shape.parameters,
         "trained_parameters": cost.trained_parameters,
-        "memory_bytes": round(cost.memory / job.mesh.devices),
+        "memory_bytes": round(cost.memory),
         "step_seconds": round(step_seconds, 3),
         "seconds": round(step_seconds * len(plan.steps), 1),
         "matmul_flops_per_second": round(speed),

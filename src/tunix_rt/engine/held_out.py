@@ -41,6 +41,10 @@ class HeldOut:
     def due(self, step: int) -> bool:
         return step % self._asked.every_steps == 0 or step == self._last
 
+    def left(self, step: int) -> int:
+        """How many evaluations are due after `step`."""
+        return -(-self._last // self._asked.every_steps) - step // self._asked.every_steps if step < self._last else 0
+
     def note(self, step: int, loss: float, model: nnx.Module, tuning: Lora | Full, base: str) -> None:
         """Record an evaluation; a new best is written down."""
         self.history.append(Measured(step, loss))

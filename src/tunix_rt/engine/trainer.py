@@ -116,7 +116,8 @@ def _micro_of(steps: list[StepBatch], number: int) -> tuple[MicroBatch, ...]:
 
 
 class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no types
-    """`PeftTrainer` that writes a line to `metrics.jsonl` as each step ends and stops on a loss that is not finite."""
+    """`PeftTrainer` that writes a line to `metrics.jsonl` as each step ends and stops on a loss, or gradient, that is not
+    finite."""
 
     _jitted_train_step_fn: Any
     _jitted_eval_step_fn: Any
@@ -133,6 +134,7 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         self._micro_losses: list[float] = []
         self._step_started = time.monotonic()
         self._seconds: list[float] = []
+        self._evaluations: list[float] = []
         self._begun_at = 0
         self.held_out = held_out
         self.first_loss: float | None = None
@@ -172,8 +174,15 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         if deadline is None or self.train_steps >= len(self._plan):
             return 0
         step_seconds = max(self._seconds[1:][-20:] or self._seconds)
+        if self.held_out is not None and self.held_out.due(self.train_steps + 1):
+            first = self._seconds[0] + self._as_trained(self.held_out, step_seconds)  # it compiles, as the first step did
+            step_seconds += max(self._evaluations, default=first)
         saving = max(self.checkpoint_manager.saving_seconds, self._state_bytes() / SAVED_BYTES_PER_SECOND)
         return 2 if deadline.before_another(step_seconds, saving) else 0
+
+    def _as_trained(self, held_out: HeldOut, step_seconds: float) -> float:
+        """What the micro-batches of an evaluation would take in training, which is more than they do."""
+        return step_seconds * len(held_out.micro) / (self.config.gradient_accumulation_steps or 1)
 
     def _state_bytes(self) -> int:
         """Of what a checkpoint holds besides the parameters, which are less."""
@@ -209,28 +218,37 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         if len(self._micro_losses) < (self.config.gradient_accumulation_steps or 1):
             return
         index = self._train_steps
-        value = float(np.mean(self._micro_losses))
-        self._seconds.append(time.monotonic() - self._step_started)
-        self._write_line(index, value, float(recorded_norm(self.optimizer)), self._evaluated(index + 1, value))
+        value, norm = float(np.mean(self._micro_losses)), float(recorded_norm(self.optimizer))
         self._micro_losses = []
-        if not np.isfinite(value):
-            first = ", ".join(trace[:12] for trace in self._plan[index].ids[:3])
-            raise errors.Failed(
-                f"the loss of step {index + 1} is {value}; its first traces are {first}. Lower 'optimizer.learning_rate'.",
-                reason="nan_loss",
-                step=index + 1,
-                traces=list(self._plan[index].ids),
-            )
+        self._seconds.append(time.monotonic() - self._step_started)
+        evaluated = self._evaluated(index) if np.isfinite([value, norm]).all() else {}
+        self._write_line(index, value, norm, evaluated)
+        self._require_finite(index, "loss", value)
+        self._require_finite(index, "gradient norm", norm)
 
-    def _evaluated(self, step: int, value: float) -> dict[str, float]:
-        """The loss on the held-out dataset after `step`, if it is due."""
-        if self.held_out is None or not np.isfinite(value) or not self.held_out.due(step):
+    def _evaluated(self, index: int) -> dict[str, float]:
+        """The loss on the held-out dataset after a step, if it is due."""
+        if self.held_out is None or not self.held_out.due(index + 1):
             return {}
         began = time.monotonic()
         losses = [self._jitted_eval_step_fn(self._placed(micro))[0] for micro in self.held_out.micro]
         found = float(np.sum([float(one) for one in losses]))
-        self.held_out.note(step, found, self.model, self.tuning, self.base_digest)
-        return {"eval_loss": found, "eval_seconds": round(time.monotonic() - began, 4)}
+        self._require_finite(index, "held-out loss", found)
+        self.held_out.note(index + 1, found, self.model, self.tuning, self.base_digest)
+        self._evaluations.append(time.monotonic() - began)
+        return {"eval_loss": found, "eval_seconds": round(self._evaluations[-1], 4)}
+
+    def _require_finite(self, index: int, what: str, value: float) -> None:
+        """Raises before anything of the step is saved: an update that is not finite has spoilt what is trained."""
+        if not np.isfinite(value):
+            ids = self._plan[index].ids
+            first = ", ".join(trace[:12] for trace in ids[:3])
+            raise errors.Failed(
+                f"the {what} of step {index + 1} is {value}; its first traces are {first}. Lower 'optimizer.learning_rate'.",
+                reason="nan_loss",
+                step=index + 1,
+                traces=list(ids),
+            )
 
     def _write_line(self, index: int, value: float, norm: float, evaluated: dict[str, float]) -> None:
         seconds = self._seconds[-1]
@@ -257,9 +275,17 @@ class MeasuredTrainer(PeftTrainer):  # type: ignore[misc]  # Tunix ships no type
         stop.hold()
 
     def _seconds_left(self, index: int) -> float | None:
-        """For the steps that remain, as the last ones went; the compiling first step of this process says nothing."""
+        """For the steps and evaluations that remain, as the last ones went; the compiling first step of this process says
+        nothing, and the first evaluation only until there is a second."""
         recent = self._seconds[1:][-20:]
-        return round(float(np.mean(recent)) * (len(self._plan) - index - 1), 1) if recent else None
+        if not recent:
+            return None
+        step_seconds = float(np.mean(recent))
+        left = step_seconds * (len(self._plan) - index - 1)
+        if self.held_out is not None:
+            known = self._evaluations[1:] or self._evaluations or [self._as_trained(self.held_out, step_seconds)]
+            left += float(np.mean(known)) * self.held_out.left(index + 1)
+        return round(left, 1)
 
     def rate(self, steps: list[StepBatch]) -> float | None:
         """Useful tokens per second, the compiling first step of this process left out; None when there was only that."""

@@ -14,7 +14,7 @@ from tunix_rt.engine.held_out import HeldOut
 from tunix_rt.engine.packing import StepBatch
 from tunix_rt.engine.stopping import Deadline, OutOfTime, stop
 from tunix_rt.engine.trainer import MeasuredTrainer
-from tunix_rt.jobs import Batch, Events, Inputs, TrainConfig, TrainJob
+from tunix_rt.jobs import Batch, Events, Inputs, Mesh, TrainConfig, TrainJob
 from tunix_rt.models import shapes
 
 
@@ -31,7 +31,7 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events, started, deadline = Events(attempt), time.monotonic(), Deadline(inputs.seconds, stop.began)
     events.emit("phase", name="loading")
     material = corpus.read(job, inputs, events)
-    plan = planned(job.config, job.max_steps, material)
+    plan = planned(job.config, job.max_steps, material, job.mesh)
     placement.check(job.mesh, plan.batch, job.config.tuning)
     events.emit(
         "plan",
@@ -58,12 +58,12 @@ def train(job: TrainJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     }
 
 
-def planned(config: TrainConfig, max_steps: int | None, material: Corpus) -> Plan:
-    """The steps of a run, its batch cut to fit `memory_gb` if there is one. Nothing is shared in a row that is longer than a
+def planned(config: TrainConfig, max_steps: int | None, material: Corpus, mesh: Mesh = estimates.ONE_DEVICE) -> Plan:
+    """The steps of a run, its batch chosen to fit `memory_gb` if there is one. Nothing is shared in a row that is longer than a
     model's sliding window, which counts along the row."""
     shape, batch = shapes.of_folder(material.base.folder), config.batch
     if config.memory_gb is not None:
-        batch = estimates.fitting(shape, config, material.trained_share(batch))
+        batch = estimates.fitting(shape, config, material.trained_share(batch), mesh)
     if shape.window is not None and shape.window < batch.row_tokens:
         batch = batch.model_copy(update={"share_prefix": False})
     steps = packing.curriculum(material.parts, batch, config.seed)[: config.steps]
@@ -127,8 +127,7 @@ def _facts(run: MeasuredTrainer, job: TrainJob, material: Corpus, plan: Plan, ad
         "device": devices.name(),
         "rows": plan.batch.rows,
         "accumulation": plan.batch.accumulation,
-        "truncated": len(material.truncated),
-        "dropped": len(material.dropped),
+        **{what: len(names) for what, names in material.too_long.items()},
         "stages": _lineage(material, done) if job.config.stages else [],
     }
     return facts | (run.held_out.facts() if run.held_out else {})

@@ -77,8 +77,11 @@ class Optimizer(Value):
 
 
 class Checkpoints(Value):
+    """One is written every so many steps, and after the first and the last. Older ones go before the newest is verified, so at
+    least 2 are kept."""
+
     every_steps: int = Field(default=25, ge=1)
-    keep: int = Field(default=2, ge=1)
+    keep: int = Field(default=2, ge=2)
 
 
 class Stage(Value):
@@ -139,7 +142,7 @@ class TrainConfig(Value):
     `format` is the text that is taught; an `instruction` that is one of the formats' own is that of the chosen one. `steps`
     ends the run, and its learning-rate schedule, before the epochs are through. `stages` names several datasets that are
     trained on one after another. `too_long` says what becomes of a trace that does not fit a row. `memory_gb` is a
-    budget: `rows` and `accumulation` are then chosen to fit it, with the same tokens in an optimizer step.
+    budget for each device: `rows` and `accumulation` are then chosen to fit it, with the same tokens in an optimizer step.
     """
 
     model_config = ConfigDict(

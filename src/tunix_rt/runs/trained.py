@@ -29,7 +29,8 @@ class Trained(Value):
     """The facts of a finished training run. `dir` is where it is on this machine; everything else may be published.
 
     With validation, `best_step` is the step with the lowest loss on the held-out dataset, and `kept_step` the one whose
-    adapter this is. `truncated` and `dropped` count traces that did not fit a row, which the config has to allow.
+    adapter this is. `truncated` and `dropped` count traces that did not fit a row, which the config has to allow; those
+    held out are counted apart.
     """
 
     run_id: str
@@ -66,6 +67,8 @@ class Trained(Value):
     stages: tuple[StageFacts, ...] = ()
     truncated: int = 0
     dropped: int = 0
+    held_out_truncated: int = 0
+    held_out_dropped: int = 0
     eval_loss: float | None = None
     best_eval_loss: float | None = None
     best_step: int | None = None
