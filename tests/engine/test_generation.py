@@ -143,6 +143,7 @@ def retemplated(tiny: BaseModel, folder: Path, template: str) -> Path:
     extra = ["<start_of_turn>", "<end_of_turn>"]
     config |= {"chat_template": template, "bos_token": "<|endoftext|>", "extra_special_tokens": extra}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    values.write_json(folder / "config.json", {**values.read_json(folder / "config.json"), "vocab_size": 261})
     return folder
 
 

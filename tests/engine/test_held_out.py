@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +158,7 @@ def test_a_held_out_dataset_that_is_trained_on_is_refused(job: Any, sums: Datase
         training.train(leaking, inputs.model_copy(update={"validation": sums.path.parent}), tmp_path)
 
 
-# ── traces that do not fit, and tokenizers that do not belong ───────────────────────────────────────────────────────
+# ── traces that do not fit ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_what_does_not_fit_is_cut_or_left_out_only_when_asked_and_is_counted(job: Any, tmp_path: Path) -> None:
@@ -188,20 +187,3 @@ def test_a_prompt_that_fills_a_row_is_never_cut() -> None:
     example = Example("long", tuple(range(50)), 40)
     assert corpus.fit([example], 30, "truncate") == ((), (), ("long",))
     assert corpus.fit([example], 45, "truncate") == ((example._replace(tokens=tuple(range(45))),), ("long",), ())
-
-
-def test_a_tokenizer_of_another_model_is_refused(job: Any, tiny: BaseModel, tmp_path: Path) -> None:
-    """The model has fewer tokens than its tokenizer makes; JAX alone would clamp them without a word."""
-    folder = shutil.copytree(tiny.folder, tmp_path / "model")
-    config = values.read_json(folder / "config.json")
-    values.write_json(folder / "config.json", {**config, "vocab_size": 60})
-    files = {**tiny.manifest.files, "config.json": values.sha256_file(folder / "config.json")}
-    manifest = tiny.manifest.model_copy(update={"files": files})
-    values.write_json(folder / "manifest.json", manifest.model_dump(mode="json"))
-    asked, inputs = job
-    with pytest.raises(errors.Invalid, match="the model has 60: they do not belong together"):
-        corpus.read(
-            asked.model_copy(update={"model_digest": manifest.digest}),
-            inputs.model_copy(update={"model": folder}),
-            Events(tmp_path),
-        )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tunix_rt import datasets, errors, traces, values
+from tunix_rt import datasets, errors, traces
 from tunix_rt.engine import masks, packing
 from tunix_rt.engine.inputs import dataset_in, model_in
 from tunix_rt.engine.packing import Part
@@ -75,7 +75,6 @@ def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
         truncated=tuple(name for one in fitted for name in one.truncated),
         dropped=tuple(name for one in fitted for name in one.dropped),
     )
-    _check_vocabulary(corpus)
     if corpus.truncated or corpus.dropped:
         events.emit("too_long", truncated=list(corpus.truncated), dropped=list(corpus.dropped))
     return corpus
@@ -114,17 +113,3 @@ def _refuse_seen(held_out: Sequence[Trace], trained: Iterable[Trace], name: str)
             field="validation.dataset",
             traces=leaked,
         )
-
-
-def _check_vocabulary(corpus: Corpus) -> None:
-    """A tokenizer of another model makes tokens that this one has no embedding for; JAX would clamp them without a word."""
-    config = values.read_json(corpus.base.folder / "config.json")
-    size = int(config.get("vocab_size") or config["text_config"]["vocab_size"])
-    for example in (*corpus.examples, *(corpus.held_out or ())):
-        if max(example.tokens) >= size:
-            raise errors.Invalid(
-                f"the tokenizer makes token {max(example.tokens)}, the model has {size}: they do not belong together "
-                f"(trace {example.id[:12]}); convert the model again with its own tokenizer.",
-                field="tokenizer",
-                trace=example.id,
-            )
