@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_vocabularies import changed
 
 from tunix_rt import errors, jobs, traces, values
 from tunix_rt.datasets import Dataset
@@ -181,6 +182,29 @@ def test_what_does_not_fit_is_cut_or_left_out_only_when_asked_and_is_counted(job
     said = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [event["kind"] for event in said] == ["too_long", "too_long"]
     assert said[0]["truncated"] == list(read["truncate"].truncated)
+
+
+def test_a_trace_longer_than_the_models_context_is_as_too_long_as_one_longer_than_a_row(
+    job: Any, tiny: BaseModel, tmp_path: Path
+) -> None:
+    asked, inputs = job
+    lengths = [len(example.tokens) for example in corpus.read(asked, inputs, Events(tmp_path)).parts[0].examples]
+
+    def read(choice: str, context: int) -> Any:
+        base = changed(tiny, tmp_path / f"{choice}-{context}", max_position_embeddings=context)
+        config = asked.config.model_copy(update={"too_long": choice, "validation": None})
+        named = asked.model_copy(update={"config": config, "model_digest": base.digest})
+        return corpus.read(named, inputs.model_copy(update={"model": base.folder}), Events(tmp_path))
+
+    context = max(lengths) - 1
+    too_long = sum(length > context for length in lengths)
+    with pytest.raises(errors.Invalid, match=rf"has {max(lengths)} tokens, the model was made for {context}.*'too_long'"):
+        read("refuse", context)
+    assert len(read("truncate", context).truncated) == len(read("drop", context).dropped) == 2 * too_long
+    whole = read("refuse", context + 1)
+    assert (whole.truncated, whole.dropped) == ((), ())
+    steps = packing.curriculum(whole.parts, asked.config.batch, 0)
+    assert max(len(step.ids) for step in steps) > 1, "a row holds more than the context, of several traces"
 
 
 def test_a_prompt_that_fills_a_row_is_never_cut() -> None:

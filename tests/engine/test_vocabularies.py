@@ -11,7 +11,8 @@ from tunix_rt.datasets import Dataset
 from tunix_rt.engine import work
 from tunix_rt.engine.prompts import Prompts
 from tunix_rt.jobs import GenerateJob, Inputs, MaskJob, TrainConfig, TrainJob
-from tunix_rt.models import BaseModel, Manifest
+from tunix_rt.models import BaseModel, Manifest, shapes
+from tunix_rt.models import tiny as tiny_model
 from tunix_rt.traces import Step, Trace
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0.1.7 calls much that flax and jax now deprecate
@@ -34,6 +35,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"eos_token_id": [2, 100]}, "'eos_token_id' is 100"),
     ({"bos_token_id": 128_000}, "'bos_token_id' is 128000, which the tokenizer knows as None"),
 ]
+GEMMA: dict[str, Any] = {"model_type": "gemma3_text", "query_pre_attn_scalar": 16, "sliding_window": 9, "rms_norm_eps": 1e-6}
 TAKEN: list[dict[str, Any]] = [{}, {"vocab_size": 320}, {"eos_token_id": None}, {"eos_token_id": [0, 2]}]
 
 
@@ -59,6 +61,19 @@ def test_a_tokenizer_that_cannot_be_read_is_refused(tiny: BaseModel, tmp_path: P
     (folder / "tokenizer.json").write_text('{"model": 1}')
     with pytest.raises(errors.Invalid, match=r"tokenizer\.json is no tokenizer that can be read"):
         models.fetch(settings.load(tmp_path / "home", {}), str(folder))
+
+
+@pytest.mark.parametrize(
+    ("config", "context"),
+    [
+        ({}, 4096),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 4.0}}, 16_384),
+        (GEMMA | {"rope_scaling": {"rope_type": "linear", "factor": 8.0}}, 4096),
+    ],
+)
+def test_a_stretched_llama_has_a_longer_context_than_it_tells(config: dict[str, Any], context: int) -> None:
+    told = {**tiny_model.make().config, **config}
+    assert shapes.read(told, "config.json").context == context
 
 
 @pytest.mark.parametrize("kind", ["train", "masks", "generate", "ask"])

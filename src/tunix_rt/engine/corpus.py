@@ -50,8 +50,9 @@ class Fitted(NamedTuple):
 
 
 def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
-    """Tokenise everything the job names. Raises `errors.Invalid` for a tokenizer that is not the model's, and for a prompt
-    of the held-out dataset that is also trained on."""
+    """Tokenise everything the job names. Raises `errors.Invalid` for a tokenizer that is not the model's, a trace longer
+    than the model's context (unless `too_long` says what becomes of it), and a prompt of the held-out dataset that is also
+    trained on."""
     config = job.config
     base = model_in(inputs.model, job.model_digest)
     prompts = Prompts(base.folder, config.instruction, config.format)
@@ -59,12 +60,13 @@ def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
     digests = job.stage_digests or (job.dataset_digest,)
     folders = inputs.stages or (inputs.dataset,)
     read_stages = [_traces(folder, digest) for folder, digest in zip(folders, digests, strict=True)]
-    fitted = [fit(_examples(prompts, stage), config.batch.row_tokens, config.too_long) for stage in read_stages]
+    most = min(config.batch.row_tokens, prompts.context)
+    fitted = [fit(_examples(prompts, stage), most, config.too_long) for stage in read_stages]
     held_out = None
     if config.validation is not None:
         kept = _traces(Path(str(inputs.validation)), str(job.validation_digest))
         _refuse_seen(kept, (trace for stage in read_stages for trace in stage), config.validation.dataset)
-        fitted_out = fit(_examples(prompts, kept), config.batch.row_tokens, config.too_long)
+        fitted_out = fit(_examples(prompts, kept), most, config.too_long)
         held_out = fitted_out.examples
     corpus = Corpus(
         base=base,
@@ -75,6 +77,7 @@ def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
         truncated=tuple(name for one in fitted for name in one.truncated),
         dropped=tuple(name for one in fitted for name in one.dropped),
     )
+    _refuse_beyond(prompts.context, (*corpus.examples, *(held_out or ())))
     if corpus.truncated or corpus.dropped:
         events.emit("too_long", truncated=list(corpus.truncated), dropped=list(corpus.dropped))
     return corpus
@@ -113,3 +116,14 @@ def _refuse_seen(held_out: Sequence[Trace], trained: Iterable[Trace], name: str)
             field="validation.dataset",
             traces=leaked,
         )
+
+
+def _refuse_beyond(context: int, examples: Iterable[Example]) -> None:
+    for example in examples:
+        if len(example.tokens) > context:
+            raise errors.Invalid(
+                f"trace {example.id[:12]} has {len(example.tokens)} tokens, the model was made for {context} "
+                "('max_position_embeddings' in its config.json); remove it, or choose what becomes of it with 'too_long'.",
+                trace=example.id,
+                field="too_long",
+            )

@@ -29,11 +29,11 @@ class Example(NamedTuple):
 
 
 @contextmanager
-def _naming(trace: Trace) -> Iterator[None]:
+def _naming(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except errors.Invalid as mistake:
-        raise errors.Invalid(f"trace {trace.id[:12]}: {mistake.message}", trace=trace.id, **mistake.details) from mistake
+        raise errors.Invalid(f"{what} {name[:12]}: {mistake.message}", **{what: name}, **mistake.details) from mistake
 
 
 class Prompts:
@@ -59,6 +59,25 @@ class Prompts:
     def prefix(self, prompt: str) -> str:
         """What the model is shown before it replies."""
         return self._rendered(self._messages(prompt), add_generation_prompt=True)
+
+    def question(self, item: str, prompt: str, new_tokens: int) -> list[int]:
+        """The tokens that an answer to the item of an evaluation starts from. `errors.Invalid` names an item for which, with as
+        many new tokens, there is no room in the model's context."""
+        with _naming("item", item):
+            given = self.encode(self.prefix(prompt))
+            if len(given) + new_tokens > self.context:
+                raise errors.Invalid(
+                    f"{len(given)} tokens are asked and up to {new_tokens} may be answered, the model was made for "
+                    f"{self.context} ('max_position_embeddings' in its config.json); lower 'max_new_tokens' or leave the item "
+                    "out.",
+                    field="max_new_tokens",
+                )
+            return given
+
+    @property
+    def context(self) -> int:
+        """How many tokens the model was made for, question and reply together."""
+        return self._shape.context
 
     def conversation(self, prompt: str, reply: str) -> str:
         """The whole exchange as the chat template writes it, the reply included."""
@@ -89,7 +108,7 @@ class Prompts:
 
     def reply(self, trace: Trace) -> str:
         """The text that is taught. A trace that the format cannot hold is `errors.Invalid`, naming it."""
-        with _naming(trace):
+        with _naming("trace", trace.id):
             return self._reply(trace)
 
     def _reply(self, trace: Trace) -> str:
@@ -97,7 +116,7 @@ class Prompts:
 
     def example(self, trace: Trace) -> Example:
         """`errors.Invalid` names a trace that the format or the model's vocabulary cannot hold."""
-        with _naming(trace):
+        with _naming("trace", trace.id):
             given = self.encode(self.prefix(trace.prompt))
             return Example(trace.id, (*given, *self.encode(self._reply(trace)), self.end_of_turn), len(given))
 
