@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from test_vocabularies import changed
 
 from tunix_rt import errors, jobs, traces, values
 from tunix_rt.datasets import Dataset
-from tunix_rt.engine import generator, masks, weights
+from tunix_rt.engine import asking, generator, masks, weights
 from tunix_rt.engine.prompts import Prompts
 from tunix_rt.jobs import GenerateJob, Inputs
 from tunix_rt.models import BaseModel
@@ -103,6 +104,35 @@ def test_another_model_or_set_than_the_job_names_is_refused(
         generator.generate(wrong, Inputs(model=tiny.folder, dataset=unseen_sums.path.parent), tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["generate", "ask"])
+def test_an_item_for_which_the_context_has_no_room_is_refused_by_name(
+    kind: str, job: GenerateJob, tiny: BaseModel, unseen_sums: Dataset, tmp_path: Path
+) -> None:
+    """Before anything is answered; a context of one token more has room for all."""
+    items = jobs.spread(list(traces.read(unseen_sums.path)), job.limit)
+    prompts = Prompts(tiny.folder, job.instruction)
+    sizes = {item.id: len(prompts.encode(prompts.prefix(item.prompt))) for item in items}
+    longest = max(sizes, key=lambda item: sizes[item])
+
+    def do(context: int) -> Path:
+        base, attempt = changed(tiny, tmp_path / f"m{context}", max_position_embeddings=context), tmp_path / f"a{context}"
+        attempt.mkdir()
+        inputs = Inputs(model=base.folder, dataset=unseen_sums.path.parent)
+        if kind == "generate":
+            generator.generate(job.model_copy(update={"model_digest": base.digest}), inputs, attempt)
+            return attempt / generator.FILE
+        rows = [{"item": item.id, "prompt": item.prompt} for item in items]
+        about = {"model": "tiny", "model_digest": base.digest, "max_new_tokens": NEW_TOKENS, "batch_size": 3}
+        asking.ask(jobs.asking(attempt, rows, **about), inputs, attempt)
+        return attempt / asking.FILE
+
+    room = sizes[longest] + NEW_TOKENS
+    message = rf"item {longest[:12]}: {sizes[longest]} tokens are asked and up to 10 .* made for {room - 1} .*'max_new_tokens'"
+    with pytest.raises(errors.Invalid, match=message):
+        do(room - 1)
+    assert len(list(values.read_jsonl(do(room)))) == len(items)
+
+
 def test_training_and_inference_see_the_same_prefix(tiny: BaseModel, sums: Dataset) -> None:
     prompts = Prompts(tiny.folder, jobs.INSTRUCTION)
     for trace in traces.read(sums.path):
@@ -143,6 +173,7 @@ def retemplated(tiny: BaseModel, folder: Path, template: str) -> Path:
     extra = ["<start_of_turn>", "<end_of_turn>"]
     config |= {"chat_template": template, "bos_token": "<|endoftext|>", "extra_special_tokens": extra}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    values.write_json(folder / "config.json", {**values.read_json(folder / "config.json"), "vocab_size": 261})
     return folder
 
 

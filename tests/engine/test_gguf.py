@@ -1,8 +1,11 @@
 """A run's weights as GGUF read back, through our own import, as what they were."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 from flax import nnx
@@ -48,6 +51,88 @@ def same(read: Parts, parts: Parts, dtype: str = "float32") -> bool:
     return read.tensors.keys() == parts.tensors.keys() and all(
         np.array_equal(read.tensors[name], kept(name)) for name in parts.tensors
     )
+
+
+def edited(path: Path, fields: dict[str, Any], tensors: Sequence[str] = ()) -> Path:
+    """A copy of a GGUF file with other fields (None leaves one out) and further tensors, a row of zeros each."""
+    reader, copy = gguf.GGUFReader(path), path.with_name("edited.gguf")
+    kept = {name: (field.contents(), field.types) for name, field in reader.fields.items() if not name.startswith("GGUF.")}
+    given = {name: (value, [gguf.GGUFValueType.get_type(value)]) for name, value in fields.items() if value is not None}
+    writer = gguf.GGUFWriter(copy, "llama")
+    for name, (value, types) in {**kept, **given}.items():
+        if name != "general.architecture" and fields.get(name, value) is not None:
+            writer.add_key_value(name, value, types[0], sub_type=types[1] if len(types) > 1 else None)
+    if "general.architecture" in fields:
+        writer.kv_data[0]["general.architecture"].value = fields["general.architecture"]
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, np.array(tensor.data))
+    for name in tensors:
+        writer.add_tensor(name, np.zeros(4, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return copy
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny` as GGUF."""
+    parts, folder = tiny_model.make(), tmp_path_factory.mktemp("small")
+    gguf_files.write(folder_of(parts, folder / "hub"), parts.tensors, "float32", folder / "m.gguf", "m")
+    return folder / "m.gguf"
+
+
+UNREADABLE: list[tuple[dict[str, Any], list[str], str]] = [
+    ({"general.architecture": "mamba"}, [], "architecture 'mamba'"),
+    ({"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0}, [], "'llama.rope.scaling.type' is 'linear'"),
+    ({"llama.rope.scaling.type": "yarn"}, [], "'llama.rope.scaling.type' is 'yarn'"),
+    ({"llama.rope.scaling.factor": 4.0}, [], "'llama.rope.scaling.type' is 'linear'"),
+    ({"llama.rope.scale_linear": 2.0}, [], "'llama.rope.scaling.type' is 'linear'"),
+    ({}, ["rope_freqs.weight"], "tensor 'rope_freqs.weight' has no place"),
+    ({}, ["blk.0.attn_q.bias"], "tensor 'blk.0.attn_q.bias' has no place"),
+    ({}, ["blk.0.ffn_gate_exps.weight"], "tensor 'blk.0.ffn_gate_exps.weight' has no place"),
+    ({"tokenizer.ggml.tokens": None}, [], "'tokenizer.ggml.tokens' is missing"),
+    ({"llama.attention.head_count_kv": None}, [], "'llama.attention.head_count_kv' is missing"),
+    ({"llama.attention.head_count_kv": "two"}, [], "'llama.attention.head_count_kv' is 'two', not of type int"),
+    ({"llama.attention.head_count": 0}, [], "'num_attention_heads' is 0"),
+    ({"llama.attention.head_count": 7}, [], "tensor 'blk.0.attn_q.weight' cannot be converted"),
+    ({"tokenizer.chat_template": None}, [], "'tokenizer.chat_template' is missing"),
+    ({"tokenizer.ggml.eos_token_id": 259}, [], "'tokenizer.ggml.eos_token_id' is 259; there are 259 tokens"),
+    ({"tokenizer.ggml.pre": "llama-bpe"}, ["rope_freqs.weight"], "tokenizer 'gpt2/llama-bpe'"),
+]
+
+
+@pytest.mark.parametrize(("fields", "tensors", "message"), UNREADABLE)
+def test_a_gguf_file_that_would_be_another_model_is_refused_by_name(
+    small: Path, fields: dict[str, Any], tensors: list[str], message: str
+) -> None:
+    with pytest.raises(errors.Invalid, match=re.escape(message)):
+        gguf_files.read(edited(small, fields, tensors))
+
+
+@pytest.mark.parametrize("fields", [{}, {"llama.rope.scaling.type": "none"}, {"llama.rope.scaling.factor": 1.0}])
+def test_what_changes_nothing_in_a_gguf_file_is_read(small: Path, fields: dict[str, Any]) -> None:
+    """Control for the test above."""
+    assert same(gguf_files.read(edited(small, fields)), tiny_model.make())
+
+
+def test_the_ends_of_text_of_a_gguf_file_stand_in_its_config(small: Path) -> None:
+    read = gguf_files.read(edited(small, {"tokenizer.ggml.bos_token_id": 0, "tokenizer.ggml.eos_token_id": 1}))
+    assert (read.config["bos_token_id"], read.config["eos_token_id"]) == (0, 1)
+    assert (read.tokenizer_config["bos_token"], read.tokenizer_config["eos_token"]) == ("<|endoftext|>", "<|im_start|>")
+
+
+@pytest.mark.parametrize("kept", [0, 3, 20, 400, 20_000])
+def test_what_is_no_whole_gguf_file_is_refused(small: Path, tmp_path: Path, kept: int) -> None:
+    home, cut = settings.load(tmp_path / "home", {}), tmp_path / "cut.gguf"
+    cut.write_bytes(small.read_bytes()[:kept])
+    with pytest.raises(errors.Invalid, match=r"cut\.gguf is not a whole GGUF file"):
+        models.fetch(home, str(cut))
+    assert "cut" not in models.known(home)
+    (tmp_path / "notes.gguf").write_text("a list of things to do\n")
+    with pytest.raises(errors.Invalid, match=r"notes\.gguf is not a whole GGUF file: GGUF magic invalid"):
+        models.fetch(home, str(tmp_path / "notes.gguf"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

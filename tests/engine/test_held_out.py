@@ -2,12 +2,12 @@
 
 import itertools
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_vocabularies import changed
 
 from tunix_rt import datasets, errors, jobs, traces, values
 from tunix_rt.datasets import Dataset, Recipe, Share
@@ -240,7 +240,7 @@ def test_a_held_out_dataset_that_is_trained_on_is_refused(job: Any, sums: Datase
         training.train(leaking, inputs.model_copy(update={"validation": sums.path.parent}), tmp_path)
 
 
-# ── traces that do not fit, and tokenizers that do not belong ───────────────────────────────────────────────────────
+# ── traces that do not fit ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_what_does_not_fit_is_cut_or_left_out_only_when_asked_and_is_counted(job: Any, tmp_path: Path) -> None:
@@ -307,24 +307,30 @@ def test_a_held_out_dataset_of_which_nothing_is_left_is_refused(job: Any, tmp_pa
     assert refused.value.details["field"] == "validation.dataset"
 
 
+def test_a_trace_longer_than_the_models_context_is_as_too_long_as_one_longer_than_a_row(
+    job: Any, tiny: BaseModel, tmp_path: Path
+) -> None:
+    asked, inputs = job
+    lengths = [len(example.tokens) for example in corpus.read(asked, inputs, Events(tmp_path)).parts[0].examples]
+
+    def read(choice: str, context: int) -> Any:
+        base = changed(tiny, tmp_path / f"{choice}-{context}", max_position_embeddings=context)
+        config = asked.config.model_copy(update={"too_long": choice, "validation": None})
+        named = asked.model_copy(update={"config": config, "model_digest": base.digest})
+        return corpus.read(named, inputs.model_copy(update={"model": base.folder}), Events(tmp_path))
+
+    context = max(lengths) - 1
+    too_long = sum(length > context for length in lengths)
+    with pytest.raises(errors.Invalid, match=rf"has {max(lengths)} tokens, the model was made for {context}.*'too_long'"):
+        read("refuse", context)
+    assert len(read("truncate", context).truncated) == len(read("drop", context).dropped) == 2 * too_long
+    whole = read("refuse", context + 1)
+    assert (whole.truncated, whole.dropped) == ((), ())
+    steps = packing.curriculum(whole.parts, asked.config.batch, 0)
+    assert max(len(step.ids) for step in steps) > 1, "a row holds more than the context, of several traces"
+
+
 def test_a_prompt_that_fills_a_row_is_never_cut() -> None:
     example = Example("long", tuple(range(50)), 40)
     assert corpus.fit([example], 30, "truncate") == ((), (), ("long",))
     assert corpus.fit([example], 45, "truncate") == ((example._replace(tokens=tuple(range(45))),), ("long",), ())
-
-
-def test_a_tokenizer_of_another_model_is_refused(job: Any, tiny: BaseModel, tmp_path: Path) -> None:
-    """The model has fewer tokens than its tokenizer makes; JAX alone would clamp them without a word."""
-    folder = shutil.copytree(tiny.folder, tmp_path / "model")
-    config = values.read_json(folder / "config.json")
-    values.write_json(folder / "config.json", {**config, "vocab_size": 60})
-    files = {**tiny.manifest.files, "config.json": values.sha256_file(folder / "config.json")}
-    manifest = tiny.manifest.model_copy(update={"files": files})
-    values.write_json(folder / "manifest.json", manifest.model_dump(mode="json"))
-    asked, inputs = job
-    with pytest.raises(errors.Invalid, match="the model has 60: they do not belong together"):
-        corpus.read(
-            asked.model_copy(update={"model_digest": manifest.digest}),
-            inputs.model_copy(update={"model": folder}),
-            Events(tmp_path),
-        )

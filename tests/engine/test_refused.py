@@ -1,6 +1,8 @@
 """What cannot be trained ends with a sentence that says what to change."""
 
+import re
 import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import engines
 from tunix_rt import errors, jobs, values
 from tunix_rt.datasets import Dataset
 from tunix_rt.engine import masks, work
-from tunix_rt.jobs import Batch, EstimateJob, Inputs, MaskJob, TrainConfig, TrainJob
+from tunix_rt.jobs import Batch, EstimateJob, ExportJob, GenerateJob, Inputs, MaskJob, TrainConfig, TrainJob
+from tunix_rt.launchers import local
 from tunix_rt.models import BaseModel
 
 MOST = 48 * 2**30
@@ -54,6 +57,32 @@ def test_out_of_memory_names_the_settings_that_need_less(
     assert (tmp_path / "result.json").exists() == (code == 0)
 
 
+OF_TRAINING = {"memory_gb", "batch.rows", "batch.row_tokens", "compute.remat", "compute.loss_chunk"}
+
+
+@pytest.mark.parametrize("how", ["exhausted", "killed"])
+def test_want_of_memory_is_answered_with_settings_of_that_kind_of_job(
+    how: str, tiny: BaseModel, sums: Dataset, tmp_path: Path
+) -> None:
+    """Asked in the same words of a device that says so and of a system that kills; other failures are told without."""
+    trained, inputs = job_with(Batch(), tiny, sums)
+    named = {"model": "tiny", "model_digest": tiny.digest}
+    kinds: dict[Any, set[str]] = {
+        trained: OF_TRAINING,
+        GenerateJob(**named, evalset="s", evalset_digest=sums.manifest.digest): {"max_new_tokens"},
+        ExportJob(**named, run_id="r", adapter_digest="0" * 64): set(),
+    }
+    for number, (job, settings) in enumerate(kinds.items()):
+        attempt = tmp_path / str(number)
+        jobs.write(attempt, job, inputs)
+        exhausted = RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 5 bytes.")
+        told = work.explained(exhausted, attempt) if how == "exhausted" else local.failure(attempt, -signal.SIGKILL)
+        assert set(re.findall(r"'([a-z_.]+)'", told.message)) == settings
+        assert "of memory" in told.message
+        other = work.explained(RuntimeError("no"), attempt) if how == "exhausted" else local.failure(attempt, 1)
+        assert "of memory" not in other.message
+
+
 @pytest.mark.parametrize("memory_gb", [None, 64.0])
 def test_a_dataset_of_which_nothing_is_left_is_refused(
     tiny: BaseModel, sums: Dataset, tmp_path: Path, memory_gb: float | None
@@ -63,7 +92,7 @@ def test_a_dataset_of_which_nothing_is_left_is_refused(
     same = EstimateJob(**asked.model_dump(include={"config", "model_digest", "dataset", "dataset_digest"}))
     for job in (asked, same):
         with pytest.raises(
-            errors.Invalid, match="the dataset 'tiny-sums' is empty without traces longer than a row"
+            errors.Invalid, match="the dataset 'tiny-sums' is empty without traces longer than 16 tokens"
         ) as refused:
             work._do(job, inputs, tmp_path)
         assert refused.value.details["field"] == "dataset"

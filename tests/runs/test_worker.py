@@ -82,6 +82,7 @@ def test_nine_ways_to_end_have_nine_reasons_and_none_is_completed(either: Settin
         "timeout": "timed_out",
     }
     assert all(run.message and run.ended for run in ends.values())
+    assert "often by the system for want of memory; if so, " in str(ends["sigkill"].message)
 
 
 class OnlyTheCode(Local):

@@ -29,7 +29,7 @@ def train(
     validate_on: Annotated[str | None, typer.Option(help="Held-out dataset, its loss taken during training.")] = None,
     eval_every: Annotated[int | None, typer.Option(min=1, help="Steps between two of these.")] = None,
     patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many of these without a better one.")] = None,
-    too_long: Annotated[TooLong | None, typer.Option(help="What becomes of a trace longer than a row.")] = None,
+    too_long: Annotated[TooLong | None, typer.Option(help="What becomes of a trace longer than a row or the context.")] = None,
     memory: Annotated[
         float | None, typer.Option(min=0.1, help="Budget in GB of each device: rows and accumulation are chosen to fit it.")
     ] = None,

@@ -40,7 +40,8 @@ def ask(job: AskJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     events.emit("phase", name="generating")
     prompts = Prompts(base.folder, job.instruction, job.format)
     prefixes = [prompts.prefix(row["prompt"]) for row in rows]
-    requests = [Request(tuple(prompts.encode(prefix)), job.max_new_tokens) for prefix in prefixes]
+    asked = [prompts.question(str(row["item"]), row["prompt"], job.max_new_tokens) for row in rows]
+    requests = [Request(tuple(tokens), job.max_new_tokens) for tokens in asked]
     with (attempt / FILE).open("wb", buffering=0) as file:
 
         def note(place: int, answer: Answer) -> None:

@@ -139,7 +139,7 @@ def _member(asked: dict[str, Any]) -> int:
     try:
         return work.run(attempt)
     except work.Known as error:
-        raise HostFailed(json.dumps(work.explained(error).as_dict()["error"])) from error
+        raise HostFailed(json.dumps(work.explained(error, attempt).as_dict()["error"])) from error
 
 
 def _address() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tunix_rt import datasets, errors, traces, values
+from tunix_rt import datasets, errors, traces
 from tunix_rt.engine import masks, packing
 from tunix_rt.engine.inputs import dataset_in, model_in
 from tunix_rt.engine.packing import Part
@@ -63,8 +63,9 @@ class Fitted(NamedTuple):
 
 
 def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
-    """Tokenise everything the job names. Raises `errors.Invalid` for a tokenizer that is not the model's, for a prompt of the
-    held-out dataset that is also trained on, and where nothing is left to train on or to hold out."""
+    """Tokenise everything the job names. Raises `errors.Invalid` for a tokenizer that is not the model's, a trace longer
+    than the model's context (unless `too_long` says what becomes of it), a prompt of the held-out dataset that is also
+    trained on, and where nothing is left to train on or to hold out."""
     config = job.config
     base = model_in(inputs.model, job.model_digest)
     prompts = Prompts(base.folder, config.instruction, config.format)
@@ -72,12 +73,13 @@ def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
     digests = job.stage_digests or (job.dataset_digest,)
     folders = inputs.stages or (inputs.dataset,)
     read_stages = [_traces(folder, digest) for folder, digest in zip(folders, digests, strict=True)]
-    fitted = [fit(_examples(prompts, stage), config.batch.row_tokens, config.too_long) for stage in read_stages]
+    most = min(config.batch.row_tokens, prompts.context)
+    fitted = [fit(_examples(prompts, stage), most, config.too_long) for stage in read_stages]
     held_out = Fitted((), (), ())
     if config.validation is not None:
         kept = _traces(Path(str(inputs.validation)), str(job.validation_digest))
         _refuse_seen(kept, (trace for stage in read_stages for trace in stage), config.validation.dataset)
-        held_out = fit(_examples(prompts, kept), config.batch.row_tokens, config.too_long)
+        held_out = fit(_examples(prompts, kept), most, config.too_long)
     corpus = Corpus(
         base=base,
         stages=stages,
@@ -89,10 +91,10 @@ def read(job: TrainJob | EstimateJob, inputs: Inputs, events: Events) -> Corpus:
         held_out_truncated=held_out.truncated,
         held_out_dropped=held_out.dropped,
     )
-    _check_vocabulary(corpus)
+    _refuse_beyond(prompts.context, (*corpus.examples, *(corpus.held_out or ())))
     if any(corpus.too_long.values()):
         events.emit("too_long", **corpus.too_long)
-    _refuse_empty(corpus, config)
+    _refuse_empty(corpus, config, most)
     return corpus
 
 
@@ -131,8 +133,8 @@ def _refuse_seen(held_out: Sequence[Trace], trained: Iterable[Trace], name: str)
         )
 
 
-def _refuse_empty(corpus: Corpus, config: TrainConfig) -> None:
-    without = f" without traces longer than a row of {config.batch.row_tokens} tokens" if config.too_long != "refuse" else ""
+def _refuse_empty(corpus: Corpus, config: TrainConfig, most: int) -> None:
+    without = f" without traces longer than {most} tokens" if config.too_long != "refuse" else ""
     for stage, part in zip(corpus.stages, corpus.parts, strict=True):
         if not part.examples:
             raise errors.Invalid(
@@ -145,15 +147,12 @@ def _refuse_empty(corpus: Corpus, config: TrainConfig) -> None:
         )
 
 
-def _check_vocabulary(corpus: Corpus) -> None:
-    """A tokenizer of another model makes tokens that this one has no embedding for; JAX would clamp them without a word."""
-    config = values.read_json(corpus.base.folder / "config.json")
-    size = int(config.get("vocab_size") or config["text_config"]["vocab_size"])
-    for example in (*corpus.examples, *(corpus.held_out or ())):
-        if max(example.tokens) >= size:
+def _refuse_beyond(context: int, examples: Iterable[Example]) -> None:
+    for example in examples:
+        if len(example.tokens) > context:
             raise errors.Invalid(
-                f"the tokenizer makes token {max(example.tokens)}, the model has {size}: they do not belong together "
-                f"(trace {example.id[:12]}); convert the model again with its own tokenizer.",
-                field="tokenizer",
+                f"trace {example.id[:12]} has {len(example.tokens)} tokens, the model was made for {context} "
+                "('max_position_embeddings' in its config.json); remove it, or choose what becomes of it with 'too_long'.",
                 trace=example.id,
+                field="too_long",
             )

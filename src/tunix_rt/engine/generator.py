@@ -29,11 +29,12 @@ def generate(job: GenerateJob, inputs: Inputs, attempt: Path) -> dict[str, Any]:
     waiting = [(item, sample) for item in items for sample in range(job.samples) if (item.id, sample) not in done]
     events.emit("plan", items=len(items) * job.samples, done=len(done))
     if waiting:
+        prompts = Prompts(base.folder, job.instruction, job.format)
         model = weights.load(base.folder)
         if job.adapter_digest is not None:
             weights.merge_adapter(model, _adapter(inputs), base=base.digest, digest=job.adapter_digest)
         events.emit("phase", name="generating")
-        _answer(job, model, Prompts(base.folder, job.instruction, job.format), waiting, attempt / FILE)
+        _answer(job, model, prompts, waiting, attempt / FILE)
     rows = [row for _, row in values.read_jsonl(attempt / FILE)]
     return {
         "items": len(rows),
@@ -62,8 +63,9 @@ def _adapter(inputs: Inputs) -> Path:
 
 
 def _answer(job: GenerateJob, model: nnx.Module, prompts: Prompts, wanted: list[Wanted], out: Path) -> None:
-    """Decode all, longest prompt first, and write a line as each answer ends."""
-    prefixes = [prompts.encode(prompts.prefix(item.prompt)) for item, _ in wanted]
+    """Decode all, longest prompt first, and write a line as each answer ends. Raises what `Prompts.question` raises, before it
+    decodes any."""
+    prefixes = [prompts.question(item.id, item.prompt, job.max_new_tokens) for item, _ in wanted]
     chosen = Sampling(**job.model_dump(include=set(Sampling.model_fields)))
     requests = [
         Request(tuple(prefix), job.max_new_tokens, sampling.seed_of(chosen, item.id, sample))

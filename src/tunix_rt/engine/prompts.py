@@ -4,6 +4,8 @@ A training example is prefix + completion + end-of-turn; the prefix (instruction
 generation starts from, tokenised on its own so that no token straddles the border. Loss falls on the rest.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast
 
 from tunix_rt import errors
+from tunix_rt.models import shapes, vocabularies
 from tunix_rt.scoring import ReplyFormat, render
 from tunix_rt.traces import Trace
 
@@ -25,6 +28,14 @@ class Example(NamedTuple):
     prefix: int
 
 
+@contextmanager
+def _naming(what: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except errors.Invalid as mistake:
+        raise errors.Invalid(f"{what} {name[:12]}: {mistake.message}", **{what: name}, **mistake.details) from mistake
+
+
 class Prompts:
     """The tokenizer and chat template of one model folder.
 
@@ -33,6 +44,9 @@ class Prompts:
     """
 
     def __init__(self, model: Path, instruction: str, format: ReplyFormat = "numbered") -> None:
+        """`errors.Invalid` for a tokenizer that is not the model's, and for a template that cannot be asked."""
+        vocabularies.check(model)
+        self._shape = shapes.of_folder(model)
         self._tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
         if not self._tokenizer.chat_template:
             raise errors.Invalid(f"{model}: the tokenizer has no chat template, so it is not known how to ask the model.")
@@ -45,6 +59,25 @@ class Prompts:
     def prefix(self, prompt: str) -> str:
         """What the model is shown before it replies."""
         return self._rendered(self._messages(prompt), add_generation_prompt=True)
+
+    def question(self, item: str, prompt: str, new_tokens: int) -> list[int]:
+        """The tokens that an answer to the item of an evaluation starts from. `errors.Invalid` names an item for which, with as
+        many new tokens, there is no room in the model's context."""
+        with _naming("item", item):
+            given = self.encode(self.prefix(prompt))
+            if len(given) + new_tokens > self.context:
+                raise errors.Invalid(
+                    f"{len(given)} tokens are asked and up to {new_tokens} may be answered, the model was made for "
+                    f"{self.context} ('max_position_embeddings' in its config.json); lower 'max_new_tokens' or leave the item "
+                    "out.",
+                    field="max_new_tokens",
+                )
+            return given
+
+    @property
+    def context(self) -> int:
+        """How many tokens the model was made for, question and reply together."""
+        return self._shape.context
 
     def conversation(self, prompt: str, reply: str) -> str:
         """The whole exchange as the chat template writes it, the reply included."""
@@ -75,14 +108,17 @@ class Prompts:
 
     def reply(self, trace: Trace) -> str:
         """The text that is taught. A trace that the format cannot hold is `errors.Invalid`, naming it."""
-        try:
-            return render([step.content for step in trace.steps], trace.final_answer, self.format)
-        except errors.Invalid as mistake:
-            raise errors.Invalid(f"trace {trace.id[:12]}: {mistake.message}", trace=trace.id, **mistake.details) from mistake
+        with _naming("trace", trace.id):
+            return self._reply(trace)
+
+    def _reply(self, trace: Trace) -> str:
+        return render([step.content for step in trace.steps], trace.final_answer, self.format)
 
     def example(self, trace: Trace) -> Example:
-        given = self.encode(self.prefix(trace.prompt))
-        return Example(trace.id, (*given, *self.encode(self.reply(trace)), self.end_of_turn), len(given))
+        """`errors.Invalid` names a trace that the format or the model's vocabulary cannot hold."""
+        with _naming("trace", trace.id):
+            given = self.encode(self.prefix(trace.prompt))
+            return Example(trace.id, (*given, *self.encode(self._reply(trace)), self.end_of_turn), len(given))
 
     def _ids(self, *names: str) -> list[int]:
         return [int(value) for name in names if (value := getattr(self._tokenizer, name)) is not None]
@@ -93,7 +129,15 @@ class Prompts:
         return [{"role": "user", "content": f"{self._instruction}\n\n{prompt}"}]
 
     def encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False))
+        """`errors.Invalid` for a text with a token that the model has no embedding for; JAX would read another's."""
+        tokens = list(self._tokenizer.encode(text, add_special_tokens=False))
+        if tokens and max(tokens) >= self._shape.vocab:
+            raise errors.Invalid(
+                f"the text has the token {self._tokenizer.decode([max(tokens)])!r} ({max(tokens)}), the model has "
+                f"{self._shape.vocab} tokens; take it out of the text.",
+                field="tokenizer",
+            )
+        return tokens
 
     def decode(self, tokens: list[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))

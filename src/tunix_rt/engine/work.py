@@ -62,7 +62,7 @@ def _do(job: Work, inputs: Inputs, attempt: Path) -> dict[str, Any]:
 def _fail(attempt: Path, error: Exception) -> int:
     """Log the whole story; leave one event that says what a person can do."""
     traceback.print_exception(error)
-    known = explained(error)
+    known = explained(error, attempt)
     try:
         jobs.Events(attempt).emit("failed", **known.as_dict()["error"])
     except OSError:
@@ -70,17 +70,13 @@ def _fail(attempt: Path, error: Exception) -> int:
     return jobs.EXIT_CODES.get(known.details.get("reason", ""), 1)
 
 
-def explained(error: Exception) -> errors.Mistake:
+def explained(error: Exception, attempt: Path) -> errors.Mistake:
     """The mistake a person can act on; `details.reason` is the reason the run ends with."""
     text = str(error)
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
         return errors.Failed("the disk is full; free some space and start the run again.", reason="disk_full")
     if "RESOURCE_EXHAUSTED" in text or isinstance(error, MemoryError):
-        return errors.Failed(
-            "out of memory; set 'memory_gb' in the training config (--memory) to what there is, or lower 'batch.rows' or "
-            "'batch.row_tokens', or set 'compute.remat' or 'compute.loss_chunk'.",
-            reason="out_of_memory",
-        )
+        return errors.Failed(f"out of memory; {jobs.less_memory(attempt)}.", reason="out_of_memory")
     if isinstance(error, errors.Mistake):
         return error
     return errors.Failed(f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}", reason="exception")

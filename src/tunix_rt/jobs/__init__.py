@@ -4,7 +4,20 @@ An attempt folder starts with `config.json` (the job: identity only, no machine 
 `inputs.json` (where those things lie on this machine). The engine adds `events.jsonl`, `log.txt` and its results.
 """
 
-from tunix_rt.jobs.attempts import ASKED, EXIT_CODES, HOST, Events, Host, Inputs, asking, hosts, read, spread, write
+from tunix_rt.jobs.attempts import (
+    ASKED,
+    EXIT_CODES,
+    HOST,
+    Events,
+    Host,
+    Inputs,
+    asking,
+    hosts,
+    less_memory,
+    read,
+    spread,
+    write,
+)
 from tunix_rt.jobs.configs import (
     INSTRUCTION,
     INSTRUCTIONS,
@@ -46,6 +59,6 @@ __all__ = [
     "ASKED", "EXIT_CODES", "HOST", "INSTRUCTION", "INSTRUCTIONS", "MANY_ARE_DRAWN", "AskJob", "Batch", "Checkpoints", "Compute",
     "Device", "Drawn", "Dtype", "EstimateJob", "Events", "ExportForm", "ExportJob", "FolderName", "Full", "GenerateJob", "Host",
     "Inputs", "Lora", "MaskJob", "Mesh", "Optimizer", "ProbeEnd", "ProbeJob", "Remat", "Sampling", "Stage", "TooLong",
-    "TrainConfig", "TrainJob", "Validation", "asking", "config_text", "hosts", "instructed", "read", "read_config", "spread",
-    "write",
+    "TrainConfig", "TrainJob", "Validation", "asking", "config_text", "hosts", "instructed", "less_memory", "read",
+    "read_config", "spread", "write",
 ]  # fmt: skip

@@ -86,6 +86,24 @@ def hosts(folder: Path) -> int:
         return 1
 
 
+def less_memory(folder: Path) -> str:
+    """What makes the job in the folder need less memory, as an order; each setting by its name."""
+    try:
+        job, _ = read(folder)
+    except (errors.Mistake, OSError):
+        job = None
+    match job:
+        case TrainJob() | EstimateJob():
+            return (
+                "set 'memory_gb' in the training config (--memory) to what there is, or lower 'batch.rows' or "
+                "'batch.row_tokens', or set 'compute.remat' or 'compute.loss_chunk'"
+            )
+        case GenerateJob():
+            return f"lower 'max_new_tokens' (--max-new-tokens), for which each of {job.batch_size} answers at a time has room"
+        case _:
+            return "free some, or do it on a machine that has more"
+
+
 class Events:
     """Append-only `events.jsonl` of an attempt: what the process is doing, readable while it does it."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tunix_rt import errors, values
+from tunix_rt import errors, jobs, values
 from tunix_rt.launchers import environment, processes, shim
 from tunix_rt.launchers.handles import Exit, Handle, Status, Why
 
@@ -125,10 +126,20 @@ def failure(folder: Path, code: int) -> errors.Mistake:
     """The mistake the engine wrote down before it ended, or where to look when it could not."""
     log = folder / "log.txt"
     event = said(folder)
+    if code == -signal.SIGKILL:
+        return errors.Failed(killed(folder), exit_code=code, log=str(log))
     if event is None:
         text = f"the engine ended with exit code {code} and no explanation; see {log}."
         return errors.Failed(text, exit_code=code, log=str(log))
     return errors.Failed(f"{event['message']} (log: {log})", **{"reason": event["code"], **event["details"], "log": str(log)})
+
+
+def killed(folder: Path) -> str:
+    """What to say of an engine that was ended by SIGKILL, and so could not say anything itself."""
+    return (
+        "the process was killed (SIGKILL), often by the system for want of memory; if so, "
+        f"{jobs.less_memory(folder)} (log: {folder / 'log.txt'})."
+    )
 
 
 def said(folder: Path) -> dict[str, Any] | None:

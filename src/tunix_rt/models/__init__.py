@@ -15,7 +15,7 @@ from pathlib import Path
 from safetensors.numpy import save_file
 
 from tunix_rt import errors, values
-from tunix_rt.models import gguf_files, imports, tiny
+from tunix_rt.models import gguf_files, imports, tiny, vocabularies
 from tunix_rt.models.folders import MANIFEST, BaseModel, Manifest, Origin, exclusive, make, open_folder
 from tunix_rt.models.hub import Parts
 from tunix_rt.settings import Settings
@@ -169,6 +169,7 @@ def _fill_from_parts(parts: Parts, work: Path, *, source: str, licence: str) -> 
     save_file(parts.tensors, work / "model.safetensors", metadata={"format": "pt"})
     parts.tokenizer.save(str(work / "tokenizer.json"), pretty=False)
     values.write_json(work / "tokenizer_config.json", parts.tokenizer_config)
+    vocabularies.check(work)
     return Origin(source, licence, sum(tensor.size for tensor in parts.tensors.values()))
 
 

@@ -4,9 +4,10 @@ What is written reads back as what it was: in float32 to the bit, in float16 rou
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import gguf
 import numpy as np
@@ -16,28 +17,78 @@ from tunix_rt import errors, values
 from tunix_rt.models import shapes
 from tunix_rt.models.hub import Parts, byte_bpe, llama_config, tokenizer_config
 
+Kind = TypeVar("Kind")
+
 
 def read(path: Path) -> Parts:
-    """A llama-architecture GGUF file as Hub config, float32 tensors under Hub names, tokenizer and its config."""
-    reader = gguf.GGUFReader(path)
-    field = {name: field.contents() for name, field in reader.fields.items()}
-    if field["general.architecture"] != "llama":
-        raise errors.Invalid(f"{path}: architecture {field['general.architecture']!r}; only 'llama' is converted.")
-    heads, kv_heads = field["llama.attention.head_count"], field["llama.attention.head_count_kv"]
-    tensors = {}
-    for tensor in reader.tensors:
+    """A llama-architecture GGUF file as Hub config, float32 tensors under Hub names, tokenizer and its config.
+
+    `errors.Invalid` names the field or tensor for which there is no place in a plain Llama with SmolLM's tokenizer.
+    """
+    file = _opened(path)
+    if (architecture := file.field("general.architecture", str)) != "llama":
+        raise errors.Invalid(f"{path}: architecture {architecture!r}; only 'llama' is converted.", field="general.architecture")
+    _refuse_stretched(file)
+    tokenizer, told = _tokenizer(file), _tokenizer_config(file)
+    names = {tensor.name: _hub_name(path, tensor.name) for tensor in file.tensors}
+    config = _config(file, tied="output.weight" not in names)
+    shape = shapes.read(config, str(path))
+    tensors = {names[tensor.name]: _weight(path, tensor, shape) for tensor in file.tensors}
+    return Parts(config, tensors, tokenizer, told)
+
+
+class _File(NamedTuple):
+    """What the reader found: fields as plain values, tensors mapped."""
+
+    path: Path
+    fields: dict[str, Any]
+    tensors: list[Any]
+
+    def field(self, name: str, kind: type[Kind]) -> Kind:
+        value = self.fields.get(name)
+        if not isinstance(value, kind):
+            found = "is missing" if value is None else f"is {str(value)[:60]!r}, not of type {kind.__name__}"
+            raise errors.Invalid(f"{self.path}: the field {name!r} {found}; the file cannot be converted.", field=name)
+        return value
+
+    def token(self, name: str) -> int:
+        """A token's id, which one of the file's tokens has."""
+        token, tokens = self.field(name, int), self.field("tokenizer.ggml.tokens", list)
+        if not 0 <= token < len(tokens):
+            raise errors.Invalid(f"{self.path}: {name!r} is {token}; there are {len(tokens)} tokens.", field=name)
+        return token
+
+
+def _opened(path: Path) -> _File:
+    try:
+        reader = gguf.GGUFReader(path)
+        fields = {name: field.contents() for name, field in reader.fields.items()}
+    except (ValueError, IndexError, KeyError) as error:
+        raise errors.Invalid(f"{path} is not a whole GGUF file: {error}.", path=str(path)) from error
+    return _File(path, fields, reader.tensors)
+
+
+def _refuse_stretched(file: _File) -> None:
+    """A factor without a type is linear scaling, as llama.cpp reads it."""
+    factors = [file.fields.get(f"llama.rope.{key}") for key in ("scaling.factor", "scale_linear")]
+    stretched = any(factor not in (None, 0, 1) for factor in factors)
+    kind = file.fields.get("llama.rope.scaling.type", "linear" if stretched else "none")
+    if kind != "none":
+        raise errors.Invalid(
+            f"{file.path}: RoPE is scaled ('llama.rope.scaling.type' is {kind!r}); of GGUF only plain RoPE is converted, take "
+            "the model's safetensors instead.",
+            field="llama.rope.scaling.type",
+        )
+
+
+def _weight(path: Path, tensor: Any, shape: shapes.Shape) -> np.ndarray:
+    try:
         array = np.ascontiguousarray(gguf.quants.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
-        if tensor.name.endswith(("attn_q.weight", "attn_k.weight")):
-            array = _unpermute(array, heads if "attn_q" in tensor.name else kv_heads)
-        tensors[_hub_name(tensor.name)] = array
-    template = tokenizer_config(
-        field["tokenizer.ggml.tokens"],
-        bos=field["tokenizer.ggml.bos_token_id"],
-        eos=field["tokenizer.ggml.eos_token_id"],
-        chat_template=field["tokenizer.chat_template"],
-        context=int(field["llama.context_length"]),
-    )
-    return Parts(_config(field, tied="lm_head.weight" not in tensors), tensors, _tokenizer(field), template)
+        if tensor.name.endswith("attn_q.weight"):
+            return _unpermute(array, shape.heads)
+        return _unpermute(array, shape.kv_heads) if tensor.name.endswith("attn_k.weight") else array
+    except (ValueError, NotImplementedError) as error:
+        raise errors.Invalid(f"{path}: tensor {tensor.name!r} cannot be converted: {error}.", tensor=tensor.name) from error
 
 
 def _unpermute(weight: np.ndarray, heads: int) -> np.ndarray:
@@ -62,15 +113,18 @@ INNER = {
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
 }
+_INNER_NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight")
 _OUTER = {hub: name for name, hub in FIXED.items()}
 _OUTER_PARTS = {hub: part for part, hub in INNER.items()}
 
 
-def _hub_name(name: str) -> str:
+def _hub_name(path: Path, name: str) -> str:
     if name in FIXED:
         return FIXED[name]
-    _, layer, part, _ = name.split(".")
-    return f"model.layers.{layer}.{INNER[part]}.weight"
+    found = _INNER_NAME.fullmatch(name)
+    if found is None or found[2] not in INNER:
+        raise errors.Invalid(f"{path}: tensor {name!r} has no place in a plain Llama.", tensor=name)
+    return f"model.layers.{found[1]}.{INNER[found[2]]}.weight"
 
 
 def _gguf_name(name: str) -> str:
@@ -80,30 +134,42 @@ def _gguf_name(name: str) -> str:
     return f"blk.{layer}.{_OUTER_PARTS[part]}.weight"
 
 
-def _config(field: dict[str, Any], *, tied: bool) -> dict[str, Any]:
-    return llama_config(
-        layers=int(field["llama.block_count"]),
-        embed=int(field["llama.embedding_length"]),
-        hidden=int(field["llama.feed_forward_length"]),
-        heads=int(field["llama.attention.head_count"]),
-        kv_heads=int(field["llama.attention.head_count_kv"]),
-        head_dim=int(field["llama.rope.dimension_count"]),
-        vocab=int(field["llama.vocab_size"]),
-        rope_theta=float(field["llama.rope.freq_base"]),
-        norm_eps=float(f"{field['llama.attention.layer_norm_rms_epsilon']:.6g}"),
-        context=int(field["llama.context_length"]),
+def _config(file: _File, *, tied: bool) -> dict[str, Any]:
+    config = llama_config(
+        layers=file.field("llama.block_count", int),
+        embed=file.field("llama.embedding_length", int),
+        hidden=file.field("llama.feed_forward_length", int),
+        heads=file.field("llama.attention.head_count", int),
+        kv_heads=file.field("llama.attention.head_count_kv", int),
+        head_dim=file.field("llama.rope.dimension_count", int),
+        vocab=file.field("llama.vocab_size", int),
+        rope_theta=file.field("llama.rope.freq_base", float),
+        norm_eps=float(f"{file.field('llama.attention.layer_norm_rms_epsilon', float):.6g}"),
+        context=file.field("llama.context_length", int),
         tied=tied,
     )
+    return config | {f"{which}_token_id": file.token(f"tokenizer.ggml.{which}_token_id") for which in ("bos", "eos")}
 
 
-def _tokenizer(field: dict[str, Any]) -> Tokenizer:
-    if (field["tokenizer.ggml.model"], field["tokenizer.ggml.pre"]) != ("gpt2", "smollm"):
-        raise errors.Invalid(f"tokenizer {field['tokenizer.ggml.pre']!r} is not one this converts (smollm).")
-    tokens = field["tokenizer.ggml.tokens"]
+def _tokenizer(file: _File) -> Tokenizer:
+    kind = (file.field("tokenizer.ggml.model", str), str(file.fields.get("tokenizer.ggml.pre")))
+    if kind != ("gpt2", "smollm"):
+        raise errors.Invalid(f"{file.path}: tokenizer {'/'.join(kind)!r} is not one this converts (gpt2/smollm).")
+    tokens, kinds = file.field("tokenizer.ggml.tokens", list), file.field("tokenizer.ggml.token_type", list)
     vocab = {token: index for index, token in enumerate(tokens)}
-    merges = [tuple(merge.split(" ")) for merge in field.get("tokenizer.ggml.merges", [])]
-    special = [tokens[index] for index, kind in enumerate(field["tokenizer.ggml.token_type"]) if kind == 3]
+    merges = [tuple(merge.split(" ")) for merge in file.fields.get("tokenizer.ggml.merges", [])]
+    special = [token for token, kind in zip(tokens, kinds, strict=False) if kind == gguf.TokenType.CONTROL]
     return byte_bpe(vocab, merges, special)
+
+
+def _tokenizer_config(file: _File) -> dict[str, Any]:
+    return tokenizer_config(
+        file.field("tokenizer.ggml.tokens", list),
+        bos=file.token("tokenizer.ggml.bos_token_id"),
+        eos=file.token("tokenizer.ggml.eos_token_id"),
+        chat_template=file.field("tokenizer.chat_template", str),
+        context=file.field("llama.context_length", int),
+    )
 
 
 def write(folder: Path, tensors: Mapping[str, np.ndarray], dtype: str, out: Path, name: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunix_rt import errors, values
-from tunix_rt.models import shapes
+from tunix_rt.models import vocabularies
 from tunix_rt.models.folders import Origin
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
@@ -25,11 +25,12 @@ _LARGEST_HEADER = 100_000_000
 
 
 def fill_from_folder(source: Path, work: Path, origin: str) -> Origin:
-    """Copy a Hub-layout folder; `errors.Invalid` names the missing file, the tensor or the config key that is wrong."""
+    """Copy a Hub-layout folder; `errors.Invalid` names the missing file, the tensor or the config key that is wrong,
+    and a tokenizer that is not the model's."""
     for name in NEEDED:
         if not (source / name).is_file():
             raise errors.Invalid(f"{source} has no {name}: a model folder in Hub layout holds {', '.join(NEEDED)}.", file=name)
-    shapes.of_folder(source)
+    vocabularies.check(source)
     shards = _shards(source)
     parameters = sum(count for shard in shards for _, count in _tensors(source / shard))
     extra = [name for name in (*WELCOME, INDEX) if (source / name).is_file()]

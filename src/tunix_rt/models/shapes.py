@@ -51,7 +51,8 @@ class Rope(Value):
 
 
 class Shape(Value):
-    """`local` says of each layer whether it sees only `window` positions; it then rotates by `local_rope`.
+    """The model was made for `context` tokens. `local` says of each layer whether it sees only `window` positions; it then
+    rotates by `local_rope`.
 
     Scores are scaled by `query_scalar` ** -0.5 and, with a cap c, become c * tanh(score / c); so do the final logits.
     """
@@ -123,7 +124,7 @@ def read(config: dict[str, Any], source: str) -> Shape:
         kv_heads=int(config.get("num_key_value_heads") or heads),
         head_dim=head_dim,
         vocab=_number(config, "vocab_size", source),
-        context=_number(config, "max_position_embeddings", source),
+        context=_context(config, family, full, source),
         norm_eps=float(config.get("rms_norm_eps", 1e-6)),
         tied=bool(config.get("tie_word_embeddings", family.startswith("gemma"))),
         rope=full,
@@ -150,6 +151,12 @@ def _number(config: dict[str, Any], key: str, source: str) -> int:
     if not isinstance(value, int) or value < 1:
         raise _refusal(source, key, value, "a positive whole number is needed")
     return value
+
+
+def _context(config: dict[str, Any], family: Family, rope: Rope, source: str) -> int:
+    """In tokens. A Llama with linear scaling tells what it had before that; Gemma 3, and llama3 scaling, what they have now."""
+    told = _number(config, "max_position_embeddings", source)
+    return int(told * rope.factor) if family == "llama" and rope.scaling == "linear" else told
 
 
 def _refusal(source: str, key: str, value: object, reason: str) -> errors.Invalid:

@@ -104,7 +104,7 @@ def _failed(folder: Path, ended: Exit) -> Outcome:
         reason = ended.reason
     text = mistake.message
     if reason == "sigkill":
-        text = f"the process was killed (SIGKILL), often by the system for want of memory; see {folder / 'log.txt'}."
+        text = local.killed(folder)
     elif not told and reason == "disk_full":
         text = f"the disk is full; free some space and resume the run (folder: {folder})."
     return Outcome("failed", reason, text, ended.code)
