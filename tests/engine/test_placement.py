@@ -115,20 +115,26 @@ def job_on(mesh: Mesh, tiny: BaseModel, sums: Dataset, unseen: Dataset, cache: P
 def test_four_devices_train_what_one_does_and_resume_from_sharded_checkpoints(
     tiny: BaseModel, sums: Dataset, unseen_sums: Dataset, compile_cache: Path, tmp_path: Path
 ) -> None:
-    found = {}
-    for name, mesh in (("one", Mesh()), ("four", Mesh(fsdp=2, tp=2))):
+    """To the bit what four that were never stopped train."""
+    found, adapters, four = {}, {}, Mesh(fsdp=2, tp=2)
+    for name, mesh, attempts in (("one", Mesh(), (2, None)), ("four", four, (2, None)), ("never", four, (None,))):
         asked, inputs = job_on(mesh, tiny, sums, unseen_sums, compile_cache)
         folder = tmp_path / name
         folder.mkdir()
-        for steps in (2, None):  # the second attempt goes on from the checkpoint of the first
+        for steps in attempts:  # the second goes on from the checkpoint of the first
             jobs.write(folder, asked.model_copy(update={"max_steps": steps}), inputs)
             assert engines.end(folder, **FOUR) == 0, (folder / "log.txt").read_text()
         found[name] = [row for _, row in values.read_jsonl(folder / "metrics.jsonl")]
-        assert [row["kind"] for _, row in values.read_jsonl(folder / "events.jsonl")].count("resumed") == 1
-    for one, four in zip(found["one"], found["four"], strict=True):
-        assert four["loss"] == pytest.approx(one["loss"], abs=1e-3)
-        assert (four["tokens"], four["examples"]) == (one["tokens"], one["examples"])
-        assert four.get("eval_loss") == (pytest.approx(one["eval_loss"], abs=1e-3) if "eval_loss" in one else None)
+        resumed = [row["kind"] for _, row in values.read_jsonl(folder / "events.jsonl")].count("resumed")
+        assert resumed == len(attempts) - 1
+        adapters[name] = values.read_json(folder / "result.json")["adapter_digest"]
+    exact = {name: [(row["loss"], row["grad_norm"], row.get("eval_loss")) for row in rows] for name, rows in found.items()}
+    assert exact["four"] == exact["never"] != exact["one"]
+    assert adapters["four"] == adapters["never"] != adapters["one"]
+    for one, other in zip(found["one"], found["four"], strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], abs=1e-3)
+        assert (other["tokens"], other["examples"]) == (one["tokens"], one["examples"])
+        assert other.get("eval_loss") == (pytest.approx(one["eval_loss"], abs=1e-3) if "eval_loss" in one else None)
     assert len(found["four"]) == 4
     best = {name: min((row["eval_loss"], row["step"]) for row in rows if "eval_loss" in row) for name, rows in found.items()}
     assert best["one"][1] == best["four"][1]

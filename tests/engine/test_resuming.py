@@ -21,7 +21,7 @@ from tunix_rt.datasets import Dataset
 from tunix_rt.engine import checkpoints, identity, packing, trainer, training, weights
 from tunix_rt.engine.stopping import Deadline, OutOfTime, Stopped
 from tunix_rt.engine.trainer import MeasuredTrainer
-from tunix_rt.jobs import Batch, Checkpoints, Events, Inputs, Lora, Optimizer, TrainConfig, TrainJob
+from tunix_rt.jobs import Batch, Checkpoints, Compute, Events, Full, Inputs, Lora, Optimizer, TrainConfig, TrainJob
 from tunix_rt.models import BaseModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Tunix 0.1.7 calls much that flax and jax now deprecate
@@ -59,8 +59,11 @@ def stopped(stopped_once: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped_once(job: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stop_after_two(job, tmp_path_factory.mktemp("stopped"))
+
+
+def stop_after_two(job: Any, folder: Path) -> Path:
     """A run stopped after its second step."""
-    folder = tmp_path_factory.mktemp("stopped")
     counted = itertools.count(1)
 
     class Second:
@@ -92,6 +95,28 @@ def test_a_resumed_run_equals_an_uninterrupted_one(job: Any, stopped: Path, whol
     for key in ("adapter_digest", "loss", "first_loss", "steps", "tokens", "trained_tokens"):
         assert made[key] == expected[key], key
     assert [event["kind"] for event in events(stopped)].count("resumed") == 1
+
+
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "full": {"tuning": Full()},
+    "bfloat16": {"compute": Compute(dtype="bfloat16")},
+    "nf4": {"tuning": Lora(rank=4, alpha=8, quantize="nf4")},
+}
+
+
+@pytest.mark.parametrize("changes", OTHERWISE.values(), ids=OTHERWISE)
+def test_a_run_that_computes_otherwise_resumes_to_the_bit_too(
+    job: Any, whole: tuple[Path, dict[str, Any]], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    asked, inputs = job
+    asked = asked.model_copy(update={"config": asked.config.model_copy(update=changes)})
+    for name in ("never", "once"):
+        (tmp_path / name).mkdir()
+    expected = training.train(asked, inputs, tmp_path / "never")
+    stop_after_two((asked, inputs), tmp_path / "once")
+    made = training.train(asked, inputs, tmp_path / "once")
+    assert losses(tmp_path / "once") == losses(tmp_path / "never") != losses(whole[0])
+    assert made["adapter_digest"] == expected["adapter_digest"] != whole[1]["adapter_digest"]
 
 
 # ── negative controls: what a resume forgets is seen in the losses ──────────────────────────────────────────────────

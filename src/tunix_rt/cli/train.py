@@ -118,8 +118,8 @@ def _cut(run: Trained) -> tuple[tuple[int, str], ...]:
     return (
         (run.truncated, "cut at the end of a row"),
         (run.dropped, "left out"),
-        (run.held_out_truncated, "to be held out cut at the end of a row"),
-        (run.held_out_dropped, "to be held out left out"),
+        (run.held_out_truncated, "of the held-out dataset cut at the end of a row"),
+        (run.held_out_dropped, "of the held-out dataset left out"),
     )
 
 
