@@ -30,8 +30,10 @@ check: dev  ## format, lint, types, import contracts, dependencies, generated do
 	$(REFERENCE) | diff docs/cli.md - || (echo 'docs/cli.md is behind: run make docs'; exit 1)
 	$(SERVICE) | diff docs/api.md - || (echo 'docs/api.md is behind: run make docs'; exit 1)
 
-bench: dev  ## comparisons against baselines measured in the same run
-	$(BIN)/python benchmarks/training.py
+bench: parity  ## comparisons against baselines measured in the same run, of which PyTorch is one
+	$(BIN)/python benchmarks/training.py --dataset dev-reasoning-v2
+	$(BIN)/python benchmarks/training.py --dataset dev-reasoning-v3 --rounds 1 --steps 10 --curve 30
+	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/checking.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/curation.py

@@ -1,5 +1,6 @@
 """A workspace for the whole test session, with the tiny model and the tiny datasets in it."""
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,13 @@ from tunix_rt.store import Store
 
 DATABASES = ("sqlite", "postgresql")
 STORES = ("folder", "bucket")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if importlib.util.find_spec("torch") is None:
+        skipped = sum("make parity" in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+        text = f"PyTorch is not installed: {skipped} tests that compare with it were skipped; `make parity` installs it."
+        terminalreporter.write_line(text, red=True, bold=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

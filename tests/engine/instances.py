@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 
 from tunix_rt.models import tiny
-
-torch = pytest.importorskip("torch", reason="parity is measured against PyTorch; install the dependency group `parity`")
-transformers: Any = pytest.importorskip("transformers")
 
 BASE: dict[str, Any] = {
     "vocab_size": 259,
@@ -49,10 +47,20 @@ INSTANCES: dict[str, tuple[str, dict[str, Any]]] = {
 ONE_EACH = ("llama", "qwen2", "qwen3", "gemma2", "gemma3")
 
 
+def parity(name: str) -> Any:
+    """A package that ours is compared with; without it the test that asks is skipped."""
+    return pytest.importorskip(name, reason=f"no {name} to compare with; `make parity` installs it")
+
+
+def config_of(name: str) -> Any:
+    kind, changes = INSTANCES[name]
+    return getattr(transformers, kind)(**{**BASE, **changes})
+
+
 def made(name: str, folder: Path) -> Any:
     """The PyTorch model of an instance, its Hub-layout folder written with the tokenizer of `tiny`."""
-    kind, changes = INSTANCES[name]
-    config = getattr(transformers, kind)(**{**BASE, **changes})
+    torch = parity("torch")
+    config = config_of(name)
     torch.manual_seed(7)
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     gemma = name.startswith("gemma")

@@ -7,6 +7,7 @@ import instances
 import jax
 import numpy as np
 import pytest
+import transformers
 from flax import nnx
 
 from tunix_rt import errors, jobs, models, settings
@@ -15,8 +16,6 @@ from tunix_rt.engine.decoding import Answer, Decoder, Request
 from tunix_rt.jobs import Lora
 from tunix_rt.models import BaseModel
 
-torch, transformers = instances.torch, instances.transformers
-peft: Any = pytest.importorskip("peft", reason="PEFT must load the adapter; install the dependency group `parity`")
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT and PyTorch warn about versions of each other
 LORA = Lora(rank=3, alpha=7)
 NEW = 12
@@ -51,7 +50,14 @@ def ours(model: Any) -> list[list[int]]:
     return [said[k].tokens for k in range(2)]
 
 
+def loaded(folder: Path, **options: Any) -> Any:
+    """The model of an exported folder, as `transformers` has it."""
+    instances.parity("torch")
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, **options)
+
+
 def theirs(model: Any) -> list[list[int]]:
+    torch = instances.parity("torch")
     said = []
     for prompt in prompts():
         given = torch.tensor([prompt])
@@ -72,11 +78,12 @@ def test_merged_weights_and_adapter_give_the_same_greedy_tokens(
 ) -> None:
     base, kept, digest, model = tuned
     expected = ours(model)
-    untuned = transformers.AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32)
+    torch, peft = instances.parity("torch"), instances.parity("peft")
+    untuned = loaded(base.folder, dtype=torch.float32)
     assert theirs(untuned) != expected  # negative control: the adapter is what makes the tokens
     (tmp_path / "merged").mkdir()
     exports.merged(base, kept, digest, tmp_path / "merged")
-    assert theirs(transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged")) == expected
+    assert theirs(loaded(tmp_path / "merged")) == expected
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "merged").chat_template
     (tmp_path / "peft").mkdir()
     exports.adapter(base, kept, digest, tmp_path / "peft")

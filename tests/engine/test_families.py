@@ -20,7 +20,6 @@ from tunix_rt.jobs import Batch, Lora, TrainConfig
 from tunix_rt.models import BaseModel, imports, shapes
 from tunix_rt.models.folders import Manifest
 
-torch = instances.torch
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 LENGTH = 40  # longer than the sliding windows, and than llama3's original context
 
@@ -44,6 +43,7 @@ def tokens() -> np.ndarray:
 
 
 def theirs(model: Any, given: np.ndarray) -> np.ndarray:
+    torch = instances.parity("torch")
     with torch.no_grad():
         return np.asarray(model(torch.tensor(given)).logits)
 
@@ -92,6 +92,7 @@ def test_one_wrong_number_of_the_config_misses_them(name: str, made: Any) -> Non
 @pytest.mark.parametrize("name", instances.ONE_EACH)
 def test_packed_examples_have_the_loss_they_have_alone_and_every_adapter_learns(name: str, made: Any) -> None:
     """Also across a sliding window, which Tunix counts from positions that start again in a packed row."""
+    torch = instances.parity("torch")
     folder, model = made(name)
     rng = np.random.default_rng(1)
     examples = [Example(str(k), tuple(map(int, rng.integers(3, 259, 24 + k))), 4) for k in range(3)]
@@ -195,10 +196,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("key", REFUSED)
-def test_a_config_that_cannot_be_followed_is_refused_by_key(key: str, made: Any) -> None:
+def test_a_config_that_cannot_be_followed_is_refused_by_key(key: str) -> None:
     name, changes = REFUSED[key]
-    folder, _ = made(name)
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads(instances.config_of(name).to_json_string())
     shapes.read(config, "config.json")  # negative control
     with pytest.raises(errors.Invalid, match=f"'{key}'") as told:
         shapes.read({**config, **changes}, "config.json")
@@ -268,6 +268,7 @@ def test_shards_are_read_and_a_missing_one_is_named(made: Any, tmp_path: Path) -
 
 def test_half_precision_is_read_exactly_even_beside_float32(made: Any, tmp_path: Path) -> None:
     """Tunix's loader takes a whole file in the type of its first tensor."""
+    torch = instances.parity("torch")
     _, model = made("llama")
     mixed = model.__class__(model.config)
     mixed.load_state_dict(model.state_dict())

@@ -8,7 +8,7 @@ import jax
 import pytest
 from flax import nnx
 from promoted import another, fill
-from test_exports import LORA, ours, theirs, transformers
+from test_exports import LORA, loaded, ours, theirs
 
 from test_cli_prove import document
 from tunix_rt import models, values
@@ -53,8 +53,8 @@ def test_an_exported_version_gives_the_same_greedy_tokens(promoted: tuple[Settin
     made = document("models", "export", "sums@champion", "--to", "merged", "--out", tmp_path / "out", home=settings.home)
     assert made["run_id"] == "20250103-000000-abcdef"
     expected = ours(model)
-    assert theirs(transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out")) == expected
-    untuned = transformers.AutoModelForCausalLM.from_pretrained(settings.models / "tiny")
+    assert theirs(loaded(tmp_path / "out")) == expected
+    untuned = loaded(settings.models / "tiny")
     assert theirs(untuned) != expected  # negative control: the adapter is what makes the tokens
 
 
@@ -65,6 +65,6 @@ def test_a_version_becomes_a_base_model_once(promoted: tuple[Settings, Any]) -> 
     assert registered.as_base(surface, "tiny") == "tiny"
     assert [registered.as_base(surface, "sums@champion") for _ in range(2)] == ["sums-v1", "sums-v1"]
     base = models.open_folder(settings.models / "sums-v1")
-    assert theirs(transformers.AutoModelForCausalLM.from_pretrained(base.folder)) == ours(model)
+    assert theirs(loaded(base.folder)) == ours(model)
     assert base.manifest.source.startswith("registered sums@1 ")
     assert base.manifest.licence == "apache-2.0"
