@@ -99,6 +99,21 @@ def test_several_seeds_are_clustered_twice_as_statsmodels_does(seed: int) -> Non
     assert found.between == pytest.approx(np.std(values.mean(axis=1), ddof=1))
 
 
+def test_differences_over_seeds_are_those_of_the_seeds_and_never_surer_than_their_items() -> None:
+    rng = np.random.default_rng(0)
+    groups = [k // 4 for k in range(40)]
+    before, after = ([list(map(float, row)) for row in rng.random((3, 40)) < rate] for rate in (0.3, 0.6))
+    changes = [[y - x for x, y in zip(*pair, strict=True)] for pair in zip(before, after, strict=True)]
+    found, plain = statistics.differences_across_seeds(before, after, groups), statistics.across_seeds(changes, groups)
+    assert found[1:-1] == plain[1:-1]
+    assert (found.value, *found.ci95) == pytest.approx((plain.value, *plain.ci95))
+    alike = statistics.differences_across_seeds(before[:1] * 3, before[:1] * 3, groups)
+    assert statistics.across_seeds([[0.0] * 40] * 3, groups).ci95 == (0.0, 0.0)
+    assert alike.standard_error == statistics.differences(before[0], before[0], groups).standard_error > 0
+    wanted = scipy.stats.t.interval(0.95, 2, scale=alike.standard_error)
+    assert alike.ci95 == pytest.approx(wanted)
+
+
 def test_one_seed_tells_nothing_of_other_seeds() -> None:
     found = statistics.across_seeds([[0.0, 1.0, 1.0, 0.0]], ["a", "a", "b", "b"])
     assert found.ci95 == (-math.inf, math.inf)

@@ -295,6 +295,16 @@ def test_several_seeds_are_one_recipe(place: Settings, answering: Answering) -> 
             comparisons.over_seeds(base, wrong)
 
 
+def test_seeds_that_agree_on_every_item_are_no_certainty(place: Settings, answering: Answering) -> None:
+    base = loaded(place, answering(0.0, 57))
+    about = {"adapter_digest": "a" * 64}
+    alike = [loaded(place, answering(0.0, seed, run_id=f"r{seed}", **about)) for seed in (57, 58, 59)]
+    made = comparisons.over_seeds(base, alike)
+    assert (made.difference, made.between) == (0.0, 0.0)
+    low, high = made.ci95
+    assert low < comparisons.compare(base, alike[0]).ci95[0] < 0 < high  # seeds - 1 degrees of freedom, one run has groups - 1
+
+
 def test_a_flip_names_the_first_step_that_differs(place: Settings, answering: Answering) -> None:
     a, b = loaded(place, answering(0.5, 26)), loaded(place, answering(0.8, 27))
     found = comparisons.flips(a, b)

@@ -56,8 +56,8 @@ def over_seeds(baseline: Evaluation, candidates: Sequence[Evaluation], *, any_in
     rows = [
         sorted(pairs_of(baseline, one, any_instruction=any_instruction), key=lambda pair: pair[0].item) for one in candidates
     ]
-    right = [[float(b.strict == "correct") - float(a.strict == "correct") for a, b in row] for row in rows]
-    made = statistics.across_seeds(right, [a.group for a, _ in rows[0]])
+    before, after = ([[float(pair[side].strict == "correct") for pair in row] for row in rows] for side in (0, 1))
+    made = statistics.differences_across_seeds(before, after, [a.group for a, _ in rows[0]])
     return OverSeeds(
         seeds=made.seeds,
         groups=made.groups,

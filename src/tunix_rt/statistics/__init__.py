@@ -26,11 +26,11 @@ from tunix_rt.statistics.estimates import (
 )
 from tunix_rt.statistics.families import holm
 from tunix_rt.statistics.resampling import cluster_bootstrap
-from tunix_rt.statistics.seeds import AcrossSeeds, Tested, across_seeds, tested
+from tunix_rt.statistics.seeds import AcrossSeeds, Tested, across_seeds, differences_across_seeds, item_means, tested
 
 __all__ = [
     "ALPHA", "POWER", "AcrossSeeds", "Agreement", "Equivalence", "Estimate", "Interval", "Paired", "Tested", "Verdict",
-    "across_seeds", "agreement", "cluster_bootstrap", "clustered_standard_error", "differences", "equivalence", "holm",
-    "maj_at_k", "mcnemar", "mean", "mean_at_k", "minimum_detectable_effect", "one_sided_bounds", "p_of_interval", "paired",
-    "pass_at_k", "tested", "wilson",
+    "across_seeds", "agreement", "cluster_bootstrap", "clustered_standard_error", "differences", "differences_across_seeds",
+    "equivalence", "holm", "item_means", "maj_at_k", "mcnemar", "mean", "mean_at_k", "minimum_detectable_effect",
+    "one_sided_bounds", "p_of_interval", "paired", "pass_at_k", "tested", "wilson",
 ]  # fmt: skip

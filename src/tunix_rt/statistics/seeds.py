@@ -16,6 +16,7 @@ from tunix_rt.statistics.estimates import (
     Interval,
     Verdict,
     clustered_standard_error,
+    differences,
     t_below,
     t_quantile,
     verdict_of,
@@ -62,6 +63,27 @@ def across_seeds(values: Sequence[Sequence[float]], groups: Sequence[Hashable]) 
     error = math.sqrt(variance)
     half = t_quantile(1 - ALPHA / 2, df) * error
     return AcrossSeeds(centre, error, df, seeds, kinds, between, by_seed, Interval(centre - half, centre + half))
+
+
+def differences_across_seeds(
+    before: Sequence[Sequence[float]], after: Sequence[Sequence[float]], groups: Sequence[Hashable]
+) -> AcrossSeeds:
+    """Of `after` minus `before`, scores in [0, 1] seed by seed, with a standard error no smaller than that of each item's mean
+    over the seeds: seeds that agree on every item leave an interval of some width, as one of them alone does."""
+    changes = [[y - x for x, y in zip(*pair, strict=True)] for pair in zip(before, after, strict=True)]
+    spread = across_seeds(changes, groups)
+    over_items = differences(item_means(before), item_means(after), groups)
+    if not math.isfinite(spread.standard_error):
+        return spread
+    error = max(over_items.standard_error, spread.standard_error)
+    half = t_quantile(1 - ALPHA / 2, spread.df) * error
+    ci95 = Interval(over_items.value - half, over_items.value + half)
+    return spread._replace(value=over_items.value, standard_error=error, ci95=ci95)
+
+
+def item_means(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Each item's mean over the seeds."""
+    return [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
 def _degrees_of_freedom(variance: float, *parts: tuple[float, int]) -> float:

@@ -5,7 +5,6 @@ runs that happened to be made; with few seeds it is wide, and says so by its deg
 greedily and has no seed: its intervals are over items alone.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -165,7 +164,7 @@ def _measure(
 ) -> Measure:
     labels = [groups[item] for item in items]
     rows = [[one[item] for item in items] for one in made]
-    over_items = statistics.mean(_means(rows), labels)
+    over_items = statistics.mean(statistics.item_means(rows), labels)
     spread = statistics.across_seeds(rows, labels)
     ci95 = over_items.ci95
     if len(rows) > 1:
@@ -183,11 +182,6 @@ def _measure(
         ci95=ci95,
         by_seed=spread.by_seed,
     )
-
-
-def _means(rows: Sequence[Sequence[float]]) -> list[float]:
-    """Each item's mean over the seeds."""
-    return [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
 
 
 def _contrasts(study: Study, question: str, metric: str, answers: _Answers) -> list[Contrast]:
@@ -214,19 +208,16 @@ def _contrast(study: Study, question: str, metric: str, answers: _Answers, arm: 
     labels = [answers.groups[item] for item in items]
     after = [[one[item] for item in items] for one in answers.by_arm[arm]]
     before = [[one[item] for item in items] for one in answers.by_arm[reference]] * (len(after) if reference == BASE else 1)
-    changes = [[y - x for x, y in zip(*pair, strict=True)] for pair in zip(before, after, strict=True)]
-    over_items = statistics.differences(_means(before), _means(after), labels)
-    spread = statistics.across_seeds(changes, labels)
-    error = max(over_items.standard_error, spread.standard_error)
-    found = statistics.tested(over_items.value, error, spread.df, study.margin)
+    spread = statistics.differences_across_seeds(before, after, labels)
+    found = statistics.tested(spread.value, spread.standard_error, spread.df, study.margin)
     return Contrast(
         question=question,
         metric=metric,
         arm=arm,
         reference=reference,
         n=len(items),
-        groups=over_items.groups,
-        difference=over_items.value,
+        groups=spread.groups,
+        difference=spread.value,
         ci95=(max(-1.0, found.ci95.low), min(1.0, found.ci95.high)),
         p_value=found.p_value,
         p_adjusted=found.p_value,
