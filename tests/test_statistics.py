@@ -108,6 +108,11 @@ def test_one_group_tells_nothing() -> None:
     assert (compared.ci95, compared.verdict, compared.minimum_detectable_effect) == ((-1, 1), "cannot tell", 1)
 
 
+def test_no_difference_and_a_single_group_have_a_p_of_1() -> None:
+    assert statistics.p_value(statistics.differences([0, 1, 0, 1], [1, 0, 0, 1], ["a", "a", "b", "b"])) == 1
+    assert statistics.p_value(statistics.differences([0] * 50, [1] * 50, ["a"] * 50)) == 1
+
+
 @pytest.mark.parametrize(
     ("fixed", "broken", "p_value"),
     [  # 2 * binom.cdf(min - 1, n, 0.5) + binom.pmf(min, n, 0.5)

@@ -99,6 +99,17 @@ def test_several_seeds_are_clustered_twice_as_statsmodels_does(seed: int) -> Non
     assert found.between == pytest.approx(np.std(values.mean(axis=1), ddof=1))
 
 
+@pytest.mark.parametrize(
+    ("size", "means"), [(4, (0.5, 1.0)), (40, (0.5, 1.0)), (10, (0.1, 0.9, 0.2)), (20, (-0.2, 0.1, 0.1, -0.4))]
+)
+def test_p_of_equal_groups_is_the_t_tests_of_their_means(size: int, means: tuple[float, ...]) -> None:
+    """Of two groups the interval is cut at both ends, and says nothing of the standard error."""
+    changes = [np.sign(mean) * (k < round(abs(mean) * size)) for mean in means for k in range(size)]
+    before, after = [float(d < 0) for d in changes], [float(d > 0) for d in changes]
+    estimate = statistics.differences(before, after, [k // size for k in range(len(changes))])
+    assert statistics.p_value(estimate) == pytest.approx(scipy.stats.ttest_1samp(means, 0.0).pvalue)
+
+
 def test_differences_over_seeds_are_those_of_the_seeds_and_never_surer_than_their_items() -> None:
     rng = np.random.default_rng(0)
     groups = [k // 4 for k in range(40)]
@@ -110,7 +121,7 @@ def test_differences_over_seeds_are_those_of_the_seeds_and_never_surer_than_thei
     alike = statistics.differences_across_seeds(before[:1] * 3, before[:1] * 3, groups)
     assert statistics.across_seeds([[0.0] * 40] * 3, groups).ci95 == (0.0, 0.0)
     assert alike.standard_error == statistics.differences(before[0], before[0], groups).standard_error > 0
-    wanted = scipy.stats.t(2).interval(0.95, scale=alike.standard_error)
+    wanted = scipy.stats.t.interval(0.95, 2, scale=alike.standard_error)
     assert alike.ci95 == pytest.approx(wanted)
 
 

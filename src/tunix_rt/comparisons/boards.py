@@ -167,7 +167,7 @@ def _better(evaluations: Sequence[Evaluation]) -> set[tuple[int, int]]:
     """(i, j): i is surely better than j."""
     pairs = [(i, j) for i in range(len(evaluations)) for j in range(i + 1, len(evaluations))]
     made = [compare(evaluations[j], evaluations[i]) for i, j in pairs]
-    adjusted = statistics.holm([clustered_p(one) for one in made])
+    adjusted = statistics.holm([clustered_p(evaluations[j], evaluations[i]) for i, j in pairs])
     found = set()
     for (i, j), one, p in zip(pairs, made, adjusted, strict=True):
         if p < statistics.ALPHA and one.verdict in ("better", "worse"):

@@ -21,6 +21,7 @@ from tunix_rt.values import Value, differences, read_json, read_jsonl
 
 Change = Literal["fixed", "broken", "both wrong", "both correct"]
 CHANGES: tuple[Change, ...] = ("fixed", "broken", "both wrong", "both correct")
+Reading = Literal["strict", "lenient"]
 Row = TypeVar("Row", Prediction, ScoreRow)
 
 
@@ -247,10 +248,15 @@ def _same_limits(a: Evaluation, b: Evaluation, names: str) -> None:
         )
 
 
-def _block(pairs: Sequence[tuple[ScoreRow, ScoreRow]], reading: Literal["strict", "lenient"], margin: float) -> Block:
+def marks_of(pairs: Sequence[tuple[ScoreRow, ScoreRow]], reading: Reading) -> tuple[list[float], list[float], list[str]]:
+    """(before, after, groups): 1 where the item's answer is right by the reading, else 0."""
     before = [float(getattr(one, reading) == "correct") for one, _ in pairs]
     after = [float(getattr(other, reading) == "correct") for _, other in pairs]
-    return Block(**statistics.paired(before, after, [one.group for one, _ in pairs], margin)._asdict())
+    return before, after, [one.group for one, _ in pairs]
+
+
+def _block(pairs: Sequence[tuple[ScoreRow, ScoreRow]], reading: Reading, margin: float) -> Block:
+    return Block(**statistics.paired(*marks_of(pairs, reading), margin)._asdict())
 
 
 def change_of(before: Outcome, after: Outcome) -> Change:

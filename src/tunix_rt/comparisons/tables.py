@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tunix_rt import errors, statistics
-from tunix_rt.comparisons.pairs import Block, Comparison, Evaluation, compare, pairs_of
+from tunix_rt.comparisons.pairs import Comparison, Evaluation, compare, marks_of, pairs_of
 from tunix_rt.statistics import Verdict
 from tunix_rt.values import Value
 
@@ -23,7 +23,7 @@ def table(
     baseline: Evaluation, candidates: Mapping[str, Evaluation], margin: float = 0.05, *, any_instruction: bool = False
 ) -> list[Row]:
     made = {name: compare(baseline, one, margin, any_instruction=any_instruction) for name, one in candidates.items()}
-    p_values = [clustered_p(comparison) for comparison in made.values()]
+    p_values = [clustered_p(baseline, one, any_instruction=any_instruction) for one in candidates.values()]
     return [
         Row(
             name=name,
@@ -56,8 +56,8 @@ def over_seeds(baseline: Evaluation, candidates: Sequence[Evaluation], *, any_in
     rows = [
         sorted(pairs_of(baseline, one, any_instruction=any_instruction), key=lambda pair: pair[0].item) for one in candidates
     ]
-    before, after = ([[float(pair[side].strict == "correct") for pair in row] for row in rows] for side in (0, 1))
-    made = statistics.differences_across_seeds(before, after, [a.group for a, _ in rows[0]])
+    before, after, groups = zip(*(marks_of(row, "strict") for row in rows), strict=True)
+    made = statistics.differences_across_seeds(before, after, groups[0])
     return OverSeeds(
         seeds=made.seeds,
         groups=made.groups,
@@ -68,10 +68,8 @@ def over_seeds(baseline: Evaluation, candidates: Sequence[Evaluation], *, any_in
     )
 
 
-def clustered_p(block: Block) -> float:
-    """Two-sided p of the clustered t test behind the interval; verdicts rest on it, not on McNemar's, which knows no groups.
-
-    The standard error is read off the end of the interval nearer to zero, which is never the one cut at -1 or 1.
-    """
-    nearer = block.ci95[0] if block.difference > 0 else block.ci95[1]
-    return statistics.p_of_interval(block.difference, abs(block.difference - nearer), block.groups)
+def clustered_p(baseline: Evaluation, candidate: Evaluation, *, any_instruction: bool = False) -> float:
+    """Two-sided p of the clustered t test behind the strict reading's interval; verdicts rest on it, not on McNemar's, which
+    knows no groups. `errors.Invalid` when the two cannot be compared."""
+    pairs = pairs_of(baseline, candidate, any_instruction=any_instruction)
+    return statistics.p_value(statistics.differences(*marks_of(pairs, "strict")))

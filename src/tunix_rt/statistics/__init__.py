@@ -20,7 +20,7 @@ from tunix_rt.statistics.estimates import (
     mean,
     minimum_detectable_effect,
     one_sided_bounds,
-    p_of_interval,
+    p_value,
     paired,
     wilson,
 )
@@ -32,5 +32,5 @@ __all__ = [
     "ALPHA", "POWER", "AcrossSeeds", "Agreement", "Equivalence", "Estimate", "Interval", "Paired", "Tested", "Verdict",
     "across_seeds", "agreement", "cluster_bootstrap", "clustered_standard_error", "differences", "differences_across_seeds",
     "equivalence", "holm", "item_means", "maj_at_k", "mcnemar", "mean", "mean_at_k", "minimum_detectable_effect",
-    "one_sided_bounds", "p_of_interval", "paired", "pass_at_k", "tested", "wilson",
+    "one_sided_bounds", "p_value", "paired", "pass_at_k", "tested", "wilson",
 ]  # fmt: skip

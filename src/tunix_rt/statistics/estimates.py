@@ -173,15 +173,13 @@ def one_sided_bounds(difference: Estimate, alpha: float = ALPHA) -> Interval:
     return Interval(difference.value - half, difference.value + half)
 
 
-def p_of_interval(value: float, half: float, groups: int) -> float:
-    """Two-sided p of `value` differing from 0, when its 95 % t interval with groups - 1 degrees of freedom is `half` wide on
-    each side; 1 for a single group or no difference."""
-    if groups < 2 or value == 0:
+def p_value(difference: Estimate) -> float:
+    """Two-sided p of the clustered t test that it is 0; 1 for a single group or no difference."""
+    if difference.groups < 2 or difference.value == 0:
         return 1.0
-    if half == 0:
+    if difference.standard_error == 0:
         return 0.0
-    error = half / t_quantile(1 - ALPHA / 2, groups - 1)
-    return 2 * t_below(-abs(value) / error, groups - 1)
+    return 2 * t_below(-abs(difference.value) / difference.standard_error, difference.groups - 1)
 
 
 def differences(baseline: Sequence[float], candidate: Sequence[float], groups: Sequence[Hashable] | None = None) -> Estimate:
