@@ -106,7 +106,7 @@ def fitting(shape: Shape, config: TrainConfig, trained_share: float, mesh: Mesh 
     if of_a_step % mesh.fsdp:
         raise errors.Invalid(
             f"'batch.rows' times 'batch.accumulation' is {of_a_step}, which cannot be dealt out evenly over fsdp={mesh.fsdp} "
-            "devices.",
+            "devices; make it a multiple of that.",
             field="batch.rows",
         )
     for rows in range(of_a_step, 0, -mesh.fsdp):

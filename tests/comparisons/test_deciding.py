@@ -121,7 +121,8 @@ def test_a_lock_made_after_looking_counts_for_nothing(
     summary = loaded(place, name).summary.model_dump()
     look = {key: summary[key] for key in ("evaluation_id", "evalset", "evalset_digest", "model", "run_id")}
     assert not comparisons.judge(place, name, "main", 0.05).exploratory
-    note(place, Look(**look | looked | {"at": lock.locked_at + float(looked.get("at", 0))}))  # type: ignore[arg-type]
+    at = lock.locked_at + float(looked.get("at", 0))
+    note(place, Look.parse(look | looked | {"at": at}, source="the look"))
     assert comparisons.judge(place, name, "main", 0.05).exploratory == exploratory
 
 

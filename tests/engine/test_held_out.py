@@ -14,7 +14,7 @@ from tunix_rt.datasets import Dataset, Recipe, Share
 from tunix_rt.engine import corpus, estimating, loss, packing, trainer, training, weights
 from tunix_rt.engine.held_out import HeldOut, Measured
 from tunix_rt.engine.prompts import Example, Prompts
-from tunix_rt.engine.stopping import Stopped
+from tunix_rt.engine.stopping import Deadline, Stopped
 from tunix_rt.jobs import (
     Batch,
     Checkpoints,
@@ -171,15 +171,16 @@ class Slow(HeldOut):
         time.sleep(2)
 
 
-class Asked:
+class Asked(Deadline):
     """A time limit far off that keeps what it is told a step may take."""
 
     def __init__(self) -> None:
+        super().__init__(1e9)
         self.step_seconds: list[float] = []
 
-    def before_another(self, step_seconds: float, _saving_seconds: float) -> bool:
+    def before_another(self, step_seconds: float, saving_seconds: float) -> bool:
         self.step_seconds.append(step_seconds)
-        return False
+        return super().before_another(step_seconds, saving_seconds)
 
 
 def test_time_limits_and_estimates_count_the_evaluations_that_are_due(tiny: BaseModel, sums: Dataset, tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_time_limits_and_estimates_count_the_evaluations_that_are_due(tiny: Base
     deadline = Asked()
     run = trainer.make(
         weights.add_lora(weights.load(tiny.folder), Lora(rank=4), seed=1), config, 4, steps, tmp_path, held_out=held_out,
-        deadline=deadline,  # type: ignore[arg-type]
+        deadline=deadline,
     )  # fmt: skip
     run.train(run.batches())
     took = [row["seconds"] for row in rows(tmp_path)]

@@ -173,7 +173,7 @@ def _train(surface: Surface, study: Study, arm: str, seed: int) -> Trained:
     trained = training.train_spec(surface, asked, dedup_key=studies.dedup_key(study, arm, seed))
     if trained.steps != study.config.steps:
         raise errors.Invalid(
-            f"arm {arm!r} ended after {trained.steps} of {study.config.steps} steps; arms of different length prove nothing.",
+            f"arm {arm!r} ended after {trained.steps} of {study.config.steps} steps: no fair comparison; raise its 'epochs'.",
             arm=arm,
         )
     return trained

@@ -182,7 +182,11 @@ def latest(folder: Path, name: str, digest: str | None = None) -> tuple[Scorer |
     found = scored_by(folder, name)
     out = found.get(digest or next(iter(found)))
     if out is None:
-        raise errors.NotFound(f"evaluation {folder.name} is not scored by the {name!r} of digest {digest}.", scorer=name)
+        raise errors.NotFound(
+            f"evaluation {folder.name} is not scored by the {name!r} of digest {digest}: run tunix-rt rescore {folder.name} "
+            f"--scorer {name} with the options that are asked for.",
+            scorer=name,
+        )
     rows = [Scored.parse(row, source=f"{out}, line {number}") for number, row in values.read_jsonl(out / "scores.jsonl")]
     return _scorer(out), rows
 
@@ -196,7 +200,11 @@ def shared(baseline: Path, candidate: Path, name: str, locked: Collection[str] =
     ours, theirs = (scored_by(folder, name) for folder in (baseline, candidate))
     fit = [digest for digest in ours if not locked or digest in locked]
     if not fit:
-        raise errors.Invalid(f"evaluation {baseline.name} has no marks of the {name!r} that was locked.", locked=sorted(locked))
+        raise errors.Invalid(
+            f"evaluation {baseline.name} has no marks of the {name!r} that was locked; run tunix-rt "
+            f"rescore {baseline.name} --scorer {name} with the options of then, or lock again before the candidate is asked.",
+            locked=sorted(locked),
+        )
     for digest in fit:
         if digest in theirs:
             return digest
